@@ -1,0 +1,36 @@
+#pragma once
+
+#include <bindlens/model/failure.h>
+
+#include <memory>
+
+namespace bindlens::model {
+
+enum class EventType : uint8_t {
+  bind,
+  autobind,
+  listen,
+  connect,
+  release,
+  fail,
+  timewait_reuse,
+  reuseport_join,
+  reuseport_leave,
+  gap,
+};
+[[nodiscard]] std::string_view to_string(EventType t);
+[[nodiscard]] std::optional<EventType> parse_event_type(std::string_view text);
+
+// One line of `bindlens events`.
+struct Event {
+  uint64_t id = 0; // counts up from 1 since the daemon's start
+  MonoNs time = 0;
+  EventType type = EventType::bind;
+  Socket socket;      // all but fail and gap
+  BoundBy bound_by = BoundBy::unknown;
+  ProcessRef process; // who called; null when the kernel did it alone
+  std::shared_ptr<const Failure> failure; // fail
+  uint64_t lost = 0;                      // gap: records lost
+};
+
+} // namespace bindlens::model

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <bindlens/model/filter.h>
+#include <bindlens/protocol/types.h>
+#include <bindlens/util/result.h>
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace bindlens::server {
+
+// Hands out socket rows one by one, so that a long answer never holds up the
+// event loop. Belongs to one response.
+class SocketCursor {
+public:
+  virtual ~SocketCursor() = default;
+  // False at the end. The row and its views live until the next call.
+  virtual bool next(protocol::SocketRow& row) = 0;
+};
+
+// The other end of a Unix-socket connection (SO_PEERCRED).
+struct Peer {
+  uint32_t pid = 0;
+  uint32_t uid = 0;
+};
+
+// What the HTTP server asks of the daemon. All calls and callbacks happen on
+// the event loop's thread; a callback may come before the call returns.
+class Backend {
+public:
+  virtual ~Backend() = default;
+
+  struct SocketQuery {
+    model::Filter filter;
+    bool all = false;  // accepted children and TIME_WAIT sockets too
+    bool wide = false; // with bucket state
+  };
+  template <typename T>
+  using Done = std::function<void(Result<T>)>;
+
+  virtual void list_sockets(SocketQuery query, Done<std::unique_ptr<SocketCursor>> done) = 0;
+
+  // Newest first.
+  virtual std::vector<std::shared_ptr<const model::Failure>> failures(const model::Filter& f) = 0;
+  // Oldest first, everything still in memory that matches.
+  virtual std::vector<model::Event> events(const model::Filter& f) = 0;
+
+  using EventSink = std::function<void(const model::Event&)>;
+  // Calls `sink` for every event from now on. The returned handle ends it.
+  [[nodiscard]] virtual std::shared_ptr<void> subscribe(EventSink sink) = 0;
+
+  virtual protocol::Status status() = 0;
+  virtual void verify(Done<protocol::VerifyReport> done) = 0;
+  virtual void check(const protocol::CheckRequest& request, Peer peer,
+                     Done<protocol::CheckReply> done) = 0;
+
+  // Names that only the host can resolve. Errors name the remedy.
+  virtual Result<uint32_t> resolve_user(std::string_view name_or_uid) = 0;
+  // Inode number, name below /run/netns, or pid.
+  virtual Result<uint32_t> resolve_netns(std::string_view text) = 0;
+  // Name of a namespace / user / interface for output; empty when it has none.
+  virtual std::string netns_name(uint32_t netns) = 0;
+  virtual std::string user_name(uint32_t uid) = 0;
+  virtual std::string dev_name(uint32_t netns, uint32_t index) = 0;
+};
+
+} // namespace bindlens::server
