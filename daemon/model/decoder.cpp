@@ -1,0 +1,177 @@
+#include <bindlens/model/decoder.h>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <netinet/in.h>
+
+namespace bindlens::model {
+
+namespace {
+
+template <typename T>
+T load(std::span<const std::byte> bytes) {
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+Address to_address(uint8_t family, const bl_u8 (&bytes)[16]) {
+  Address a{family == AF_INET6 ? Family::inet6 : Family::inet, {}};
+  std::copy_n(bytes, a.family == Family::inet ? 4 : 16, a.bytes.begin());
+  return a;
+}
+
+Proto to_proto(uint8_t protocol, uint32_t flags) {
+  if (protocol == IPPROTO_UDP) return Proto::udp;
+  if (protocol == IPPROTO_UDPLITE) return Proto::udplite;
+  return (flags & BL_SF_MPTCP) != 0 ? Proto::mptcp : Proto::tcp;
+}
+
+State to_state(uint8_t state) {
+  if (state == 12) return State::syn_recv; // TCP_NEW_SYN_RECV
+  const bool known = state >= 1 && state <= 11;
+  return known ? static_cast<State>(state) : State::bound;
+}
+
+bool valid_socket(const bl_sock& s) {
+  return (s.family == AF_INET || s.family == AF_INET6) &&
+         (s.protocol == IPPROTO_TCP || s.protocol == IPPROTO_UDP || s.protocol == IPPROTO_UDPLITE);
+}
+
+TaskInfo to_task(const bl_task& t) {
+  const char* end = std::find(t.comm, t.comm + BL_COMM_LEN, '\0');
+  return {t.pid, t.tid, t.uid, t.start_time, t.cgroup, std::string(t.comm, end)};
+}
+
+Call to_call(uint8_t type) {
+  if (type == BL_REC_LISTEN) return Call::listen;
+  return type == BL_REC_CONNECT ? Call::connect : Call::bind;
+}
+
+std::expected<CallRecord, DecodeError> decode_call(std::span<const std::byte> bytes) {
+  const auto raw = load<bl_call>(bytes);
+  if (!valid_socket(raw.sock)) return std::unexpected(DecodeError::bad_field);
+  CallRecord r{to_call(raw.h.type), raw.h.time, to_socket(raw.sock), to_task(raw.task),
+               raw.call,            raw.ret,    raw.flags,           std::nullopt};
+  const bool inet = raw.req_family == AF_INET || raw.req_family == AF_INET6;
+  if ((raw.flags & BL_CF_NO_ADDRESS) == 0 && inet)
+    r.asked = Endpoint{to_address(static_cast<uint8_t>(raw.req_family), raw.req_addr), raw.req_port};
+  return r;
+}
+
+ReleaseRecord decode_release(std::span<const std::byte> bytes) {
+  const auto raw = load<bl_release>(bytes);
+  return {raw.h.time, raw.sk,  raw.netns, raw.port, to_proto(raw.protocol, raw.flags),
+          raw.pid,    raw.h.type == BL_REC_STATE};
+}
+
+size_t size_of(uint8_t type) {
+  switch (type) {
+  case BL_REC_BIND:
+  case BL_REC_LISTEN:
+  case BL_REC_CONNECT:
+    return sizeof(bl_call);
+  case BL_REC_RELEASE:
+  case BL_REC_STATE:
+    return sizeof(bl_release);
+  case BL_REC_HOLDER:
+    return sizeof(bl_holder);
+  default:
+    return 0;
+  }
+}
+
+Bucket to_bucket(const bl_bucket& b) {
+  Bucket bucket;
+  bucket.proto = to_proto(b.protocol, 0);
+  bucket.netns = b.netns;
+  bucket.port = b.port;
+  bucket.l3mdev = b.l3mdev;
+  bucket.fastreuse = static_cast<int8_t>(b.fastreuse);
+  bucket.fastreuseport = static_cast<int8_t>(b.fastreuseport);
+  bucket.fastuid = b.fastuid;
+  bucket.fast_addr = to_address(b.fast_family, b.fast_addr);
+  bucket.fast_v6only = b.fast_v6only != 0;
+  bucket.slot_count = b.count;
+  return bucket;
+}
+
+} // namespace
+
+std::string_view to_string(DecodeError e) {
+  switch (e) {
+  case DecodeError::too_short:
+    return "record shorter than its header";
+  case DecodeError::wrong_size:
+    return "record of the wrong size for its type";
+  case DecodeError::unknown_version:
+    return "record of an unknown version";
+  case DecodeError::unknown_type:
+    return "record of an unknown type";
+  case DecodeError::bad_field:
+    return "record with an impossible field";
+  }
+  return "";
+}
+
+Socket to_socket(const bl_sock& s) {
+  Socket out;
+  out.id = s.sk;
+  out.cookie = s.cookie;
+  out.inode = s.inode;
+  out.netns = s.netns;
+  out.uid = s.uid;
+  out.inode_uid = s.inode_uid;
+  out.dev = s.dev;
+  out.linger = s.linger;
+  out.backlog = s.backlog;
+  out.max_backlog = s.max_backlog;
+  out.file_refs = s.file_refs;
+  out.tw_left_ms = s.tw_left_ms;
+  out.flags.bits = s.flags;
+  out.local = {to_address(s.family, s.addr), s.port};
+  out.peer = {to_address(s.family, s.peer), s.peer_port};
+  out.proto = to_proto(s.protocol, s.flags);
+  out.state = to_state(s.state);
+  out.tw_substate = to_state(s.substate);
+  return out;
+}
+
+bool append_rows(PortView& view, std::span<const bl_row> rows) {
+  for (const bl_row& row : rows) {
+    if (row.kind != BL_ROW_SOCK) {
+      view.buckets.push_back(to_bucket(row.bucket));
+      continue;
+    }
+    if (view.buckets.empty() || !valid_socket(row.sock)) return false;
+    Socket s = to_socket(row.sock);
+    s.udp_hash2 = row.udp_hash2;
+    view.buckets.back().sockets.push_back(s);
+  }
+  return true;
+}
+
+std::expected<Record, DecodeError> decode(std::span<const std::byte> bytes) {
+  if (bytes.size() < sizeof(bl_header)) return std::unexpected(DecodeError::too_short);
+  const auto h = load<bl_header>(bytes);
+  if (h.version != BL_RECORD_VERSION) return std::unexpected(DecodeError::unknown_version);
+  const size_t expected = size_of(h.type);
+  if (expected == 0) return std::unexpected(DecodeError::unknown_type);
+  if (h.size != expected || bytes.size() < expected) return std::unexpected(DecodeError::wrong_size);
+  Record record{h.cpu, h.seq, ReleaseRecord{}};
+  if (h.type == BL_REC_RELEASE || h.type == BL_REC_STATE) {
+    record.body = decode_release(bytes);
+  } else if (h.type == BL_REC_HOLDER) {
+    const auto raw = load<bl_holder>(bytes);
+    record.body = HolderRecord{raw.call, raw.row};
+  } else {
+    auto call = decode_call(bytes);
+    if (!call) return std::unexpected(call.error());
+    record.body = *std::move(call);
+  }
+  return record;
+}
+
+} // namespace bindlens::model

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <bindlens/model/bucket.h>
+#include <bindlens/model/failure.h>
+#include <bindlens/record.h>
+
+#include <cstddef>
+#include <expected>
+#include <span>
+#include <string>
+#include <variant>
+
+namespace bindlens::model {
+
+// struct bl_task: the caller as the BPF program saw it.
+struct TaskInfo {
+  uint32_t pid = 0;
+  uint32_t tid = 0;
+  uint32_t uid = 0; // effective
+  uint64_t start_time = 0;
+  uint64_t cgroup = 0;
+  std::string comm;
+};
+
+// A bind, listen or connect that ended.
+struct CallRecord {
+  Call call = Call::bind;
+  MonoNs time = 0;
+  Socket socket; // as the call left it; local.port 0 = has no port
+  TaskInfo task;
+  uint64_t call_id = 0;
+  int ret = 0; // 0 or -errno
+  uint32_t flags = 0; // enum bl_call_flag
+  std::optional<Endpoint> asked; // absent when the address could not be read
+};
+
+struct ReleaseRecord {
+  MonoNs time = 0;
+  SocketId id = 0;
+  uint32_t netns = 0;
+  uint16_t port = 0;
+  Proto proto = Proto::tcp;
+  uint32_t pid = 0;
+  bool stopped_listening = false; // BL_REC_STATE: keeps its port
+};
+
+// One row of the walk made inside the refused call `call_id`.
+struct HolderRecord {
+  uint64_t call_id = 0;
+  bl_row row{};
+};
+
+struct Record {
+  uint32_t cpu = 0;
+  uint64_t seq = 0;
+  std::variant<CallRecord, ReleaseRecord, HolderRecord> body;
+};
+
+enum class DecodeError { too_short, wrong_size, unknown_version, unknown_type, bad_field };
+[[nodiscard]] std::string_view to_string(DecodeError e);
+
+// Reads one record as it lies in the ring buffer. Pure; keeps no reference.
+[[nodiscard]] std::expected<Record, DecodeError> decode(std::span<const std::byte> bytes);
+
+[[nodiscard]] Socket to_socket(const bl_sock& s);
+
+// Appends the rows of a walk, in order, to a view. A socket row before any head
+// is refused: the walk always writes the head first.
+[[nodiscard]] bool append_rows(PortView& view, std::span<const bl_row> rows);
+
+} // namespace bindlens::model

@@ -1,0 +1,119 @@
+// Every enum of the model with the names that users, scripts and documents know.
+
+#include <bindlens/model/event.h>
+#include <bindlens/model/rule.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace bindlens::model {
+
+namespace {
+
+template <typename E>
+using Names = std::initializer_list<std::pair<E, std::string_view>>;
+
+template <typename E>
+std::string_view name_of(const Names<E>& names, E value) {
+  for (const auto& [v, name] : names)
+    if (v == value) return name;
+  return "";
+}
+
+bool same_ignoring_case(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+template <typename E>
+std::optional<E> value_of(const Names<E>& names, std::string_view text) {
+  for (const auto& [v, name] : names)
+    if (!name.empty() && same_ignoring_case(name, text)) return v;
+  return std::nullopt;
+}
+
+const Names<Proto> protos = {
+    {Proto::tcp, "tcp"}, {Proto::udp, "udp"}, {Proto::udplite, "udplite"}, {Proto::mptcp, "mptcp"}};
+
+const Names<State> states = {
+    {State::established, "ESTABLISHED"}, {State::syn_sent, "SYN_SENT"},
+    {State::syn_recv, "SYN_RECV"},       {State::fin_wait1, "FIN_WAIT1"},
+    {State::fin_wait2, "FIN_WAIT2"},     {State::time_wait, "TIME_WAIT"},
+    {State::bound, "BOUND"},             {State::close_wait, "CLOSE_WAIT"},
+    {State::last_ack, "LAST_ACK"},       {State::listen, "LISTEN"},
+    {State::closing, "CLOSING"}};
+
+const Names<BoundBy> bound_bys = {{BoundBy::unknown, ""},
+                                  {BoundBy::bind, "bind"},
+                                  {BoundBy::autobind, "autobind"},
+                                  {BoundBy::connect, "connect"},
+                                  {BoundBy::accept, "accept"}};
+
+const Names<Call> calls = {{Call::bind, "bind"},
+                           {Call::listen, "listen"},
+                           {Call::connect, "connect"},
+                           {Call::send, "send"}};
+
+const Names<Evidence> evidences = {{Evidence::observed, "observed"},
+                                   {Evidence::reconstructed, "reconstructed"}};
+
+const Names<Rule> rules = {{Rule::none, ""},
+                           {Rule::listener, "listener"},
+                           {Rule::holder_no_reuseaddr, "holder-no-reuseaddr"},
+                           {Rule::requester_no_reuseaddr, "requester-no-reuseaddr"},
+                           {Rule::holder_no_reuseport, "holder-no-reuseport"},
+                           {Rule::requester_no_reuseport, "requester-no-reuseport"},
+                           {Rule::reuseport_uid, "reuseport-uid"},
+                           {Rule::time_wait, "time-wait"},
+                           {Rule::connected_child, "connected-child"},
+                           {Rule::bucket_connect_only, "bucket-connect-only"},
+                           {Rule::udp_no_reuse, "udp-no-reuse"},
+                           {Rule::udp_reuseport_uid, "udp-reuseport-uid"},
+                           {Rule::ephemeral_exhausted, "ephemeral-exhausted"},
+                           {Rule::tuple_in_use, "tuple-in-use"},
+                           {Rule::privileged_port, "privileged-port"},
+                           {Rule::address_not_local, "address-not-local"},
+                           {Rule::already_bound, "already-bound"},
+                           {Rule::reserved_port, "reserved-port"},
+                           {Rule::policy, "policy"},
+                           {Rule::invalid_argument, "invalid-argument"}};
+
+const Names<Relation> relations = {{Relation::none, ""},
+                                   {Relation::same, "same"},
+                                   {Relation::holder_is_wildcard, "holder-is-wildcard"},
+                                   {Relation::requester_is_wildcard, "requester-is-wildcard"},
+                                   {Relation::v6_wildcard_covers_v4, "v6-wildcard-covers-v4"},
+                                   {Relation::v4_mapped, "v4-mapped"}};
+
+const Names<EventType> event_types = {{EventType::bind, "bind"},
+                                      {EventType::autobind, "autobind"},
+                                      {EventType::listen, "listen"},
+                                      {EventType::connect, "connect"},
+                                      {EventType::release, "release"},
+                                      {EventType::fail, "fail"},
+                                      {EventType::timewait_reuse, "timewait-reuse"},
+                                      {EventType::reuseport_join, "reuseport-join"},
+                                      {EventType::reuseport_leave, "reuseport-leave"},
+                                      {EventType::gap, "gap"}};
+
+} // namespace
+
+std::string_view to_string(Proto p) { return name_of(protos, p); }
+std::string_view to_string(State s) { return name_of(states, s); }
+std::string_view to_string(BoundBy b) { return name_of(bound_bys, b); }
+std::string_view to_string(Call c) { return name_of(calls, c); }
+std::string_view to_string(Evidence e) { return name_of(evidences, e); }
+std::string_view to_string(Rule r) { return name_of(rules, r); }
+std::string_view to_string(Relation r) { return name_of(relations, r); }
+std::string_view to_string(EventType t) { return name_of(event_types, t); }
+
+std::optional<Proto> parse_proto(std::string_view text) { return value_of(protos, text); }
+std::optional<State> parse_state(std::string_view text) { return value_of(states, text); }
+std::optional<Rule> parse_rule(std::string_view text) { return value_of(rules, text); }
+std::optional<EventType> parse_event_type(std::string_view text) {
+  return value_of(event_types, text);
+}
+
+} // namespace bindlens::model

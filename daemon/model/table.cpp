@@ -1,0 +1,131 @@
+#include <bindlens/model/table.h>
+
+#include <boost/unordered/unordered_flat_set.hpp>
+
+namespace bindlens::model {
+
+namespace {
+
+// Connected sockets change state and address without an event; what must not
+// differ is who holds which port, and whether it listens.
+bool same_claim(const Socket& a, const Socket& b) {
+  return a.local.port == b.local.port && a.netns == b.netns &&
+         (a.state == State::listen) == (b.state == State::listen);
+}
+
+BoundBy guess_bound_by(const Socket& s, const Bucket& bucket) {
+  if (s.is(SocketFlag::port_locked)) return BoundBy::bind;
+  if (s.is(SocketFlag::connect_bind)) return BoundBy::connect;
+  if (s.proto == Proto::tcp && s.peer.port != 0 && bucket.fastreuse == -1) return BoundBy::connect;
+  return BoundBy::unknown;
+}
+
+} // namespace
+
+bool BindTable::is_tracked(const Socket& s, const Bucket& bucket) {
+  if (s.is(SocketFlag::timewait)) return false;
+  if (s.proto == Proto::udp || s.proto == Proto::udplite) return true;
+  if (s.state == State::bound || s.state == State::listen) return true;
+  if (s.is(SocketFlag::port_locked) || s.is(SocketFlag::connect_bind)) return true;
+  return bucket.fastreuse == -1;
+}
+
+bool BindTable::is_silent(const Socket& s) {
+  const bool udp = s.proto == Proto::udp || s.proto == Proto::udplite;
+  return s.is(SocketFlag::kernel) || (udp && !s.is(SocketFlag::port_locked));
+}
+
+Binding& BindTable::acquire(const Socket& s, MonoNs time, BoundBy by, ProcessRef binder) {
+  Binding& b = entries_[s.id];
+  const bool known = b.bound_at != 0 && b.socket.local.port == s.local.port &&
+                     b.socket.netns == s.netns;
+  b.socket = s;
+  b.changed_at = time;
+  if (!known && by != BoundBy::unknown) {
+    b.bound_at = time;
+    b.bound_by = by;
+    b.binder = std::move(binder);
+  }
+  if (walking_) released_.erase(s.id);
+  return b;
+}
+
+bool BindTable::release(SocketId id, MonoNs time) {
+  if (walking_) released_[id] = time;
+  const auto it = entries_.find(id);
+  if (it == entries_.end() || it->second.changed_at > time) return false;
+  entries_.erase(it);
+  return true;
+}
+
+void BindTable::stop_listening(SocketId id, MonoNs time) {
+  const auto it = entries_.find(id);
+  if (it == entries_.end() || it->second.changed_at > time) return;
+  it->second.socket.state = State::bound;
+  it->second.changed_at = time;
+}
+
+const Binding* BindTable::find(SocketId id) const {
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? nullptr : &it->second;
+}
+
+size_t BindTable::namespaces() const {
+  boost::unordered_flat_set<uint32_t> seen;
+  for (const auto& [id, b] : entries_) seen.insert(b.socket.netns);
+  return seen.size();
+}
+
+void BindTable::for_each(const std::function<void(const Binding&)>& visit) const {
+  for (const auto& [id, b] : entries_) visit(b);
+}
+
+void BindTable::begin_walk(MonoNs now) {
+  walk_started_ = now;
+  ++walk_;
+  released_.clear();
+  walking_ = true;
+}
+
+void BindTable::take(const Socket& s, const Bucket& bucket, MergeReport* report) {
+  auto it = entries_.find(s.id);
+  if (it == entries_.end()) {
+    if (!is_tracked(s, bucket) || (walking_ && released_.contains(s.id))) return;
+    Binding b{s, walk_started_, 0, nullptr, guess_bound_by(s, bucket), walk_};
+    entries_.emplace(s.id, std::move(b));
+    if (report == nullptr) return;
+    if (is_silent(s))
+      ++report->reconstructed;
+    else
+      report->missing.push_back(s);
+    return;
+  }
+  Binding& b = it->second;
+  b.walk = walk_;
+  if (b.changed_at >= walk_started_) return;
+  if (report != nullptr && !same_claim(b.socket, s)) report->changed.push_back(s);
+  b.socket = s;
+}
+
+BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked) {
+  MergeReport report;
+  for (const Bucket& bucket : walked)
+    for (const Socket& s : bucket.sockets) take(s, bucket, &report);
+  erase_if(entries_, [&](const auto& entry) {
+    const Binding& b = entry.second;
+    const bool gone = b.walk != walk_ && b.changed_at < walk_started_;
+    if (gone) report.stale.push_back(b.socket);
+    return gone;
+  });
+  released_.clear();
+  walking_ = false;
+  return report;
+}
+
+void BindTable::refresh(std::span<const Bucket> walked) {
+  walk_started_ = 0; // no row may overrule an event here
+  for (const Bucket& bucket : walked)
+    for (const Socket& s : bucket.sockets) take(s, bucket, nullptr);
+}
+
+} // namespace bindlens::model
