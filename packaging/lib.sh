@@ -11,7 +11,7 @@ say() { printf '==> %s\n' "$*"; }
 fail() {
   local status=$1
   shift
-  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  printf '%s: %s\n' "${0#"$root"/}" "$*" >&2
   exit "$status"
 }
 
@@ -46,7 +46,7 @@ run_logged() {
   "$@" >"$log" 2>&1 </dev/null || status=$?
   if ((status != 0)); then
     tail -n 100 "$log" >&2
-    printf '%s: "%s" failed with status %d; the whole output is in %s\n' "${0##*/}" "$*" "$status" "$log" >&2
+    printf '%s: "%s" failed with status %d; the whole output is in %s\n' "${0#"$root"/}" "$*" "$status" "$log" >&2
   fi
   return "$status"
 }
