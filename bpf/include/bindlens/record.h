@@ -200,6 +200,53 @@ struct bl_owner {
   bl_u32 fd;
 };
 
+/*
+ * The walk of the kernel's bind tables: user space writes the upper part, runs
+ * the program until `done`, and takes `rows` rows after each run. The program
+ * goes on where it stopped; a bucket is never split between two runs unless it
+ * alone is larger than the space for rows.
+ */
+enum bl_table {
+  BL_TABLE_TCP = 0,
+  BL_TABLE_UDP = 1,
+  BL_TABLE_UDPLITE = 2,
+};
+
+struct bl_walk {
+  /* in */
+  bl_u32 table;     /* enum bl_table */
+  bl_s32 fd;        /* a socket of that protocol, open in the calling process */
+  bl_u32 port;      /* 0 = all */
+  bl_u32 netns;     /* inode number, 0 = all */
+  bl_u32 max_rows;
+  /* out */
+  bl_u32 rows;      /* written by this run */
+  bl_u32 done;      /* 1: the whole table was seen; 2: the table cannot be read */
+  bl_u32 torn;      /* buckets given up because they kept changing */
+  bl_u32 retries;   /* buckets read again because they changed meanwhile */
+  bl_u32 bucket;    /* next; also input: 0 to start */
+  bl_u32 buckets;   /* size of the table */
+  bl_u32 end;       /* bucket to stop before */
+  bl_u64 jiffies;   /* now */
+  bl_u64 time;      /* CLOCK_MONOTONIC at the same moment */
+  /* private to the program, zero to start */
+  bl_u64 call;      /* not 0: rows go to the ring buffer as HOLDER records of this call */
+  bl_u64 table_addr;
+  bl_u64 node;      /* next bind bucket, or next UDP socket */
+  bl_u64 node2;     /* next address bucket (TCP from 6.8) */
+  bl_u64 sk_node;   /* next socket of the bucket (TCP) */
+  bl_u64 net;       /* of the current bucket */
+  bl_u64 known_net; /* last namespace looked up, and its inode number */
+  bl_u32 known_inum;
+  bl_u32 cur_port;
+  bl_u32 phase;
+  bl_u32 first_row; /* of the current bucket */
+  bl_u32 seen;      /* rows of the current bucket so far, and how many of them to pass over */
+  bl_u32 skip;
+  bl_u32 tries;
+  bl_u32 head_done; /* UDP: the head of this slot was written */
+};
+
 /* Where records were lost. One counter per place. */
 enum bl_loss {
   BL_LOSS_RING_FULL = 0,     /* no room in the ring buffer */

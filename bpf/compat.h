@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every difference between kernels, and nothing else. One block per change:
+ * what changed and when, the flavours of the type (libbpf ignores everything
+ * from "___" on), one accessor. Callers never see a flavour. A block can go
+ * when the older side of it is below the oldest kernel supported (5.10).
+ *
+ * The check for a field stands before any other condition: on a kernel that
+ * lacks it the access is poisoned, and the verifier must not reach it.
+ */
+#ifndef BINDLENS_COMPAT_H
+#define BINDLENS_COMPAT_H
+
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* 6.8: all sockets of a bucket hang below its address buckets ("tcp: Link sk
+ * and twsk to tb2->owners using skc_bind_node"). Before, below the bucket. */
+struct inet_bind_bucket___before_6_8 {
+  struct hlist_head owners;
+};
+struct inet_bind_bucket___from_6_8 {
+  struct hlist_head bhash2;
+};
+struct inet_bind2_bucket___from_6_8 {
+  struct hlist_node bhash_node;
+  struct hlist_head owners;
+};
+
+/* 6.2: the UDP table can belong to the namespace ("udp: Introduce optional
+ * per-netns hash table"). Before, and for UDP-Lite, sk_prot names it. */
+struct netns_ipv4___from_6_2 {
+  struct udp_table* udp_table;
+};
+struct net___from_6_2 {
+  struct netns_ipv4___from_6_2 ipv4;
+};
+
+/* 6.6: single bits of inet_sock became bits of inet_flags. Numbers from the
+ * anonymous enum in include/net/inet_sock.h; CO-RE cannot name those. */
+struct inet_sock___from_6_6 {
+  unsigned long inet_flags;
+};
+struct inet_sock___before_6_6 {
+  __u8 freebind : 1, transparent : 1, bind_address_no_port : 1;
+};
+#define INET_FLAGS_FREEBIND_BIT 11
+#define INET_FLAGS_TRANSPARENT_BIT 15
+#define INET_FLAGS_BIND_ADDRESS_NO_PORT_BIT 18
+
+/* 6.13: references on a file moved from f_count to f_ref, which counts from 0
+ * for the first ("fs: port files to file_ref"). */
+typedef struct {
+  atomic64_t refcnt;
+} file_ref_t___from_6_13;
+struct file___from_6_13 {
+  file_ref_t___from_6_13 f_ref;
+};
+struct file___before_6_13 {
+  atomic64_t f_count;
+};
+
+/* 6.1 (5.14 for the counter itself): closed sockets that wait in the group for
+ * migration. */
+struct sock_reuseport___from_5_14 {
+  __u16 num_closed_socks;
+};
+
+#pragma clang attribute pop
+
+static __always_inline bool compat_has_bhash2_owners(void) {
+  return bpf_core_field_exists(((struct inet_bind_bucket___from_6_8*)0)->bhash2);
+}
+
+/* First node of the list of sockets (before 6.8) or of address buckets. */
+static __always_inline void* compat_bucket_first(void* tb) {
+  if (bpf_core_field_exists(((struct inet_bind_bucket___from_6_8*)0)->bhash2))
+    return BPF_CORE_READ((struct inet_bind_bucket___from_6_8*)tb, bhash2.first);
+  if (bpf_core_field_exists(((struct inet_bind_bucket___before_6_8*)0)->owners))
+    return BPF_CORE_READ((struct inet_bind_bucket___before_6_8*)tb, owners.first);
+  return NULL;
+}
+
+/* From 6.8: the sockets of an address bucket, given its node in the bucket's list. */
+static __always_inline void* compat_bucket2_first(void* node) {
+  if (!bpf_core_field_exists(((struct inet_bind2_bucket___from_6_8*)0)->bhash_node)) return NULL;
+  void* tb2 = node - bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, bhash_node);
+  return BPF_CORE_READ((struct inet_bind2_bucket___from_6_8*)tb2, owners.first);
+}
+
+static __always_inline struct inet_hashinfo* compat_tcp_hashinfo(struct sock* sk) {
+  struct inet_hashinfo* h = BPF_CORE_READ(sk, __sk_common.skc_prot, h.hashinfo);
+  return h ? h : BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.tcp_death_row.hashinfo);
+}
+
+static __always_inline struct udp_table* compat_udp_table(struct sock* sk) {
+  struct udp_table* t = BPF_CORE_READ(sk, __sk_common.skc_prot, h.udp_table);
+  if (t) return t;
+  if (!bpf_core_field_exists(((struct netns_ipv4___from_6_2*)0)->udp_table)) return NULL;
+  struct net___from_6_2* net = (void*)BPF_CORE_READ(sk, __sk_common.skc_net.net);
+  return BPF_CORE_READ(net, ipv4.udp_table);
+}
+
+/* BL_SF_FREEBIND, _TRANSPARENT and _BIND_NO_PORT of a full inet socket. */
+static __always_inline __u32 compat_inet_flags(void* inet) {
+  __u32 flags = 0;
+  if (bpf_core_field_exists(((struct inet_sock___from_6_6*)0)->inet_flags)) {
+    unsigned long bits = BPF_CORE_READ((struct inet_sock___from_6_6*)inet, inet_flags);
+    if (bits & (1ul << INET_FLAGS_FREEBIND_BIT)) flags |= BL_SF_FREEBIND;
+    if (bits & (1ul << INET_FLAGS_TRANSPARENT_BIT)) flags |= BL_SF_TRANSPARENT;
+    if (bits & (1ul << INET_FLAGS_BIND_ADDRESS_NO_PORT_BIT)) flags |= BL_SF_BIND_NO_PORT;
+  } else if (bpf_core_field_exists(((struct inet_sock___before_6_6*)0)->freebind)) {
+    struct inet_sock___before_6_6* s = inet;
+    if (BPF_CORE_READ_BITFIELD_PROBED(s, freebind)) flags |= BL_SF_FREEBIND;
+    if (BPF_CORE_READ_BITFIELD_PROBED(s, transparent)) flags |= BL_SF_TRANSPARENT;
+    if (BPF_CORE_READ_BITFIELD_PROBED(s, bind_address_no_port)) flags |= BL_SF_BIND_NO_PORT;
+  }
+  return flags;
+}
+
+static __always_inline __u32 compat_file_refs(struct file* f) {
+  if (bpf_core_field_exists(((struct file___from_6_13*)0)->f_ref))
+    return (__u32)BPF_CORE_READ((struct file___from_6_13*)f, f_ref.refcnt.counter) + 1;
+  if (bpf_core_field_exists(((struct file___before_6_13*)0)->f_count))
+    return (__u32)BPF_CORE_READ((struct file___before_6_13*)f, f_count.counter);
+  return 0;
+}
+
+static __always_inline bool compat_group_has_closed(struct sock_reuseport* group) {
+  if (!bpf_core_field_exists(((struct sock_reuseport___from_5_14*)0)->num_closed_socks))
+    return false;
+  return BPF_CORE_READ((struct sock_reuseport___from_5_14*)group, num_closed_socks) != 0;
+}
+
+#endif /* BINDLENS_COMPAT_H */

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Maps and variables shared by all programs, and with user space. */
+#ifndef BINDLENS_MAPS_H
+#define BINDLENS_MAPS_H
+
+#include <bindlens/record.h>
+
+#include "compat.h"
+
+/* Records to the daemon. The size is set at load time. */
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 8 * 1024 * 1024);
+} events SEC(".maps");
+
+/* What a call was asked, from its entry to its exit. */
+struct inflight {
+  __u64 sk; /* 0 for an MPTCP socket that has no subflow yet */
+  __s32 fd; /* -1: not through a descriptor */
+  __u32 flags;
+  __u32 type; /* enum bl_record_type */
+  __u16 old_port;
+  __u16 family;
+  __u16 port;
+  __u16 pad;
+  __u32 scope;
+  __u8 addr[16];
+};
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64); /* pid_tgid */
+  __type(value, struct inflight);
+} inflights SEC(".maps");
+
+/* One walk per refused call under way. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 256);
+  __type(key, __u64); /* pid_tgid */
+  __type(value, struct bl_walk);
+} walks SEC(".maps");
+
+/* The walk that user space runs: where it is, and its rows. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bl_walk);
+} walk_cursor SEC(".maps");
+
+#define BL_WALK_ROWS 16384
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, BL_WALK_ROWS);
+  __type(key, __u32);
+  __type(value, struct bl_row);
+} walk_rows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} sequence SEC(".maps");
+
+/* Read and written by user space through the skeleton's memory maps. */
+volatile __u64 lost[BL_LOSS_COUNT] = {};
+volatile __u64 last_call = 0;
+/* Set by the daemon when it stops polling: the next record must wake it. */
+volatile __u32 reader_sleeps = 1;
+/* Wake the daemon when this many bytes wait, even while it polls. */
+volatile __u32 wake_bytes = 1024 * 1024;
+/* Jiffies per second, once the daemon has worked it out; 0 before. */
+volatile __u32 jiffies_per_second = 0;
+
+/* Set before load: which hooks are attached, so that no event is told twice. */
+const volatile bool release_by_state = false;  /* TCP releases are seen as state changes */
+const volatile bool in_kernel_by_cgroup = false; /* binds without a system call, by post_bind */
+const volatile bool children_unmarked = false; /* no cgroup hooks: cookies mark nothing */
+const volatile bool udp_release_by_cgroup = false;
+
+#endif /* BINDLENS_MAPS_H */
