@@ -1,0 +1,245 @@
+// Ports that the kernel chooses: bind to port 0, listen without a bind, UDP
+// autobind (udp_lib_get_port(), inet_csk_find_open_port()) and connect
+// (__inet_hash_connect()). Which free port it takes is random; whether there is
+// one is not.
+
+#include "tables.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace bindlens::rules {
+
+using model::Bucket;
+using model::Rule;
+using model::Socket;
+using model::SocketFlag;
+
+PortRange effective_range(PortRange host, PortRange own, const Variants& v) {
+  if (!v.socket_port_range) return host;
+  auto inside = [&](uint16_t p) { return p != 0 && host.first <= p && p <= host.last; };
+  if (inside(own.first)) host.first = own.first;
+  if (inside(own.last)) host.last = own.last;
+  return host;
+}
+
+// Both searches go through the odd and the even offsets in turn and stop after
+// an even number of ports. With an odd number of them the last port is an even
+// offset too many: it is visited when the walk did not begin at offset 0, which
+// is then left out itself.
+Visit visits(PortRange range, uint16_t port) {
+  if (port < range.first || port > range.last) return Visit::never;
+  const uint32_t ports = uint32_t(range.last) - range.first + 1;
+  if (ports == 1 || ports % 2 == 0) return Visit::always;
+  const bool at_end = port == range.last;
+  if (ports == 3) return at_end ? Visit::never : Visit::always;
+  return at_end || port == range.first ? Visit::by_chance : Visit::always;
+}
+
+// With SO_REUSEADDR the lower half of the range is searched before the upper.
+Visit bind_visits(PortRange range, uint16_t port, bool halves) {
+  const uint32_t ports = uint32_t(range.last) - range.first + 1;
+  if (!halves || ports < 4) return visits(range, port);
+  const auto half = static_cast<uint16_t>(range.first + ((ports >> 2) << 1));
+  return port < half ? visits({range.first, static_cast<uint16_t>(half - 1)}, port)
+                     : visits({half, range.last}, port);
+}
+
+namespace {
+
+bool is_reserved(const HostFacts& facts, uint16_t port) {
+  return facts.reserved_ports &&
+         std::ranges::any_of(*facts.reserved_ports, [port](const PortRange& r) {
+           return r.first <= port && port <= r.last;
+         });
+}
+
+// Buckets of the walk by port, for the asker's namespace and VRF.
+template <typename Wanted>
+std::vector<std::vector<const Bucket*>> by_port(const model::PortView& view, PortRange range,
+                                                Wanted wanted) {
+  std::vector<std::vector<const Bucket*>> out(size_t(range.last) - range.first + 1);
+  for (const Bucket& b : view.buckets)
+    if (wanted(b) && b.port >= range.first && b.port <= range.last)
+      out[b.port - range.first].push_back(&b);
+  return out;
+}
+
+// Goes through the range and tells what is found: `free(port)` says whether the
+// kernel would take it.
+template <typename Free, typename Visits>
+void search(Verdict& out, PortRange range, const HostFacts& facts, int error, Free free,
+            Visits visit) {
+  out.search.ports = range;
+  out.path = Path::search;
+  bool by_chance = false;
+  for (uint32_t p = range.first; p <= range.last; ++p) {
+    const auto port = static_cast<uint16_t>(p);
+    ++out.search.range;
+    if (is_reserved(facts, port)) {
+      ++out.search.reserved;
+    } else if (!free(port)) {
+      ++out.search.taken;
+    } else if (visit(port) == Visit::always) {
+      out.would_succeed = true;
+      return;
+    } else if (visit(port) == Visit::by_chance) {
+      by_chance = true;
+    }
+  }
+  if (by_chance) {
+    out.unknown.emplace_back("where in the range the kernel's random search begins: the only free "
+                             "port is not visited every time");
+    out.open = true;
+    out.would_succeed = true;
+    return;
+  }
+  refuse(out, error, Rule::ephemeral_exhausted, Path::search);
+}
+
+// The range to search, or none: then the answer is open.
+std::optional<PortRange> range_of(Verdict& out, const Request& r, const HostFacts& facts,
+                                  const Variants& v) {
+  if (facts.local_port_range && facts.reserved_ports)
+    return effective_range(*facts.local_port_range, r.own_range, v);
+  out.unknown.emplace_back(facts.local_port_range ? "the value of net.ipv4.ip_local_reserved_ports"
+                                                  : "the value of net.ipv4.ip_local_port_range");
+  out.open = true;
+  out.would_succeed = true;
+  out.path = Path::search;
+  return std::nullopt;
+}
+
+bool tcp_port_free(const Asker& a, const Bucket& b, Strictness s, const Variants& v) {
+  return std::ranges::none_of(b.sockets, [&](const Socket& h) {
+    return tcp_conflict(a, h, s, v) && tcp_candidate(a, b, h, v);
+  });
+}
+
+} // namespace
+
+void choose_tcp_port(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
+                     const HostFacts& facts, const Variants& v) {
+  const auto range = range_of(out, r, facts, v);
+  if (!range) return;
+  const auto buckets = by_port(view, *range, [&](const Bucket& b) {
+    return is_tcp(b.proto) && b.netns == a.netns && b.l3mdev == a.l3mdev;
+  });
+  const bool halves = a.reuseaddr && !a.forced;
+  auto pass = [&](Strictness s) {
+    out.search = {};
+    search(
+        out, *range, facts, EADDRINUSE,
+        [&](uint16_t port) {
+          return std::ranges::all_of(buckets[port - range->first],
+                                     [&](const Bucket* b) { return tcp_port_free(a, *b, s, v); });
+        },
+        [&](uint16_t port) { return bind_visits(*range, port, halves); });
+  };
+  pass(Strictness::chosen);
+  if (out.would_succeed || !facts.autobind_reuse.value_or(false)) return;
+  pass(Strictness::chosen_relaxed);
+  if (out.would_succeed) {
+    out.error = 0;
+    out.rule = Rule::none;
+  }
+}
+
+void choose_udp_port(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
+                     const HostFacts& facts, const Variants& v) {
+  const auto range = range_of(out, r, facts, v);
+  if (!range) return;
+  std::vector<bool> taken(size_t(range->last) - range->first + 1);
+  for (const Bucket& b : view.buckets) {
+    if (b.proto != r.proto) continue;
+    for (const Socket& h : b.sockets)
+      if (h.netns == a.netns && h.local.port >= range->first && h.local.port <= range->last &&
+          udp_holder_refuses(a, h, v))
+        taken[h.local.port - range->first] = true;
+  }
+  search(
+      out, *range, facts, r.op == Operation::bind ? EADDRINUSE : EAGAIN,
+      [&](uint16_t port) { return !taken[port - range->first]; },
+      [](uint16_t) { return Visit::always; });
+}
+
+namespace {
+
+// inet_match(): the same two ends, and a device that does not tell them apart.
+bool same_tuple(const Request& r, const Asker& a, const HostFacts& facts, const Socket& h,
+                uint16_t port) {
+  if (h.state == model::State::listen || h.state == model::State::bound) return false;
+  if (h.id == a.self && a.self != 0) return false;
+  if (h.local.port != port || h.netns != a.netns || h.peer.port != r.peer.port) return false;
+  if (!same_address(bound_address(h.peer.addr, false), bound_address(r.peer.addr, false)))
+    return false;
+  const bool source_known = a.addr.specific();
+  if (source_known && !same_address(bound_address(h), a.addr)) return false;
+  const uint32_t vrf = vrf_of(facts, a.dev);
+  if (h.dev == 0) return vrf == 0 || facts.tcp_l3mdev_accept.value_or(false);
+  return h.dev == a.dev || (vrf != 0 && h.dev == vrf);
+}
+
+// What stands against a connection from `port`: a live one with the same tuple.
+// A TIME_WAIT one gives way when its peer used timestamps, which a walk does not
+// tell.
+const Socket* tuple_holder(Verdict& out, const Request& r, const Asker& a, const HostFacts& facts,
+                           const Bucket& b, uint16_t port) {
+  for (const Socket& h : b.sockets) {
+    if (!same_tuple(r, a, facts, h, port)) continue;
+    if (in_time_wait(h)) {
+      if (!out.open)
+        out.unknown.emplace_back("whether a TIME_WAIT connection of the same addresses and ports "
+                                 "may be reused (it may when both ends used TCP timestamps)");
+      out.open = true;
+      continue;
+    }
+    if (!a.addr.specific()) {
+      if (!out.open) out.unknown.emplace_back("the source address that routing will choose");
+      out.open = true;
+    }
+    return &h;
+  }
+  return nullptr;
+}
+
+void connect_bound(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
+                   const HostFacts& facts) {
+  for (const Bucket& b : view.buckets) {
+    if (!is_tcp(b.proto) || b.netns != a.netns || b.port != r.local.port) continue;
+    const Socket* h = tuple_holder(out, r, a, facts, b, r.local.port);
+    if (h == nullptr) continue;
+    refuse(out, EADDRNOTAVAIL, Rule::tuple_in_use, Path::holders);
+    out.blockers.push_back({.socket = h, .bucket = &b, .rule = Rule::tuple_in_use});
+    return;
+  }
+  out.would_succeed = true;
+  out.path = Path::holders;
+}
+
+} // namespace
+
+void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
+                 const HostFacts& facts, const Variants& v) {
+  if (r.local.port != 0) return connect_bound(out, r, a, view, facts);
+  const auto range = range_of(out, r, facts, v);
+  if (!range) return;
+  const auto buckets = by_port(view, *range, [&](const Bucket& b) {
+    return is_tcp(b.proto) && b.netns == a.netns && b.l3mdev == a.l3mdev;
+  });
+  const bool own = r.own_range.first != 0 || r.own_range.last != 0;
+  search(
+      out, *range, facts, EADDRNOTAVAIL,
+      [&](uint16_t port) {
+        return std::ranges::all_of(buckets[port - range->first], [&](const Bucket* b) {
+          // One explicit binder, on whatever address, closes the port to connect().
+          return b->fastreuse < 0 && b->fastreuseport < 0 &&
+                 tuple_holder(out, r, a, facts, *b, port) == nullptr;
+        });
+      },
+      [&](uint16_t port) {
+        return own && v.socket_range_scans_all ? Visit::always : visits(*range, port);
+      });
+}
+
+} // namespace bindlens::rules
