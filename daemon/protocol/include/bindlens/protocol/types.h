@@ -22,18 +22,18 @@ struct SocketRow {
   MonoNs bound_at = 0; // 0 = not known
   model::ProcessRef binder;
   std::vector<model::Holder> holders;
-  bool holders_known = true; // false: the member is left out of the JSON
-  std::string_view user;       // name of socket.uid, may be empty
-  std::string_view netns_name; // may be empty
-  std::string_view dev;        // interface name, may be empty
+  bool holders_known = true;             // false: the member is left out of the JSON
+  std::string_view user;                 // name of socket.uid, may be empty
+  std::string_view netns_name;           // may be empty
+  std::string_view dev;                  // interface name, may be empty
   const model::Bucket* bucket = nullptr; // only when asked for (wide)
 };
 
 enum class HookState : uint8_t { attached, disabled, unavailable, failed };
 
 struct HookStatus {
-  std::string name;  // as --disable-hook takes it: "bind", "listen", …
-  std::string tier;  // "trampoline", "kprobe", "tracepoint", "cgroup"; empty when none
+  std::string name; // as --disable-hook takes it: "bind", "listen", …
+  std::string tier; // "trampoline", "kprobe", "tracepoint", "cgroup"; empty when none
   HookState state = HookState::unavailable;
   std::string detail; // the program or tracepoint, or why it is missing
   std::string effect; // what is reconstructed or lost without it, empty when nothing
@@ -44,20 +44,20 @@ struct Status {
   std::string tier;        // the best tier in use
   std::string tier_reason; // why no better one, empty for the best
   uint64_t uptime_ns = 0;
-  uint64_t sockets = 0;    // in the table
+  uint64_t sockets = 0; // in the table
   uint64_t namespaces = 0;
   uint64_t events_seen = 0;
   uint64_t events_lost = 0;
   uint64_t resyncs = 0;
-  uint64_t failures = 0;         // seen since the start
-  uint64_t failures_kept = 0;    // in memory now, identical ones folded
+  uint64_t failures = 0;      // seen since the start
+  uint64_t failures_kept = 0; // in memory now, identical ones folded
   uint64_t events_kept = 0;
-  bool complete = true;          // the table was complete when asked
-  std::string snapshot_source;   // "walk" or "iterators"
-  uint64_t snapshot_ns = 0;      // how long the last whole one took
-  uint64_t verified_ago_ns = 0;  // 0 = not yet
+  bool complete = true;         // the table was complete when asked
+  std::string snapshot_source;  // "walk" or "iterators"
+  uint64_t snapshot_ns = 0;     // how long the last whole one took
+  uint64_t verified_ago_ns = 0; // 0 = not yet
   uint64_t verify_differences = 0;
-  std::string history;           // "memory" while nothing is written to disk
+  std::string history; // "memory" while nothing is written to disk
   std::vector<HookStatus> hooks;
   std::vector<std::string> observed;
   std::vector<std::string> reconstructed;
@@ -95,7 +95,7 @@ struct CheckRequest {
   model::Endpoint at;
   bool reuseaddr = false, reuseport = false, listen = false, freebind = false, transparent = false;
   std::optional<bool> v6only;
-  std::optional<uint32_t> uid;  // absent: the peer of the socket
+  std::optional<uint32_t> uid; // absent: the peer of the socket
   std::string dev, netns, os;
 };
 

@@ -14,7 +14,7 @@ namespace bindlens::server {
 // Hands out socket rows one by one, so that a long answer never holds up the
 // event loop. Belongs to one response.
 class SocketCursor {
-public:
+ public:
   virtual ~SocketCursor() = default;
   // False at the end. The row and its views live until the next call.
   virtual bool next(protocol::SocketRow& row) = 0;
@@ -29,7 +29,7 @@ struct Peer {
 // What the HTTP server asks of the daemon. All calls and callbacks happen on
 // the event loop's thread; a callback may come before the call returns.
 class Backend {
-public:
+ public:
   virtual ~Backend() = default;
 
   struct SocketQuery {

@@ -1,0 +1,137 @@
+#pragma once
+
+// What a client reads out of the daemon's answers, for showing it. The members
+// are those of the JSON; empty strings and nullopt mean "not known".
+
+#include <bindlens/protocol/time_text.h>
+#include <bindlens/util/result.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bindlens::protocol {
+
+struct ProcessView {
+  uint32_t pid = 0;
+  std::optional<int> fd;
+  uint32_t tid = 0; // 0 = not given
+  std::string comm, exe, user, cgroup, unit, container;
+  std::optional<uint32_t> uid;
+  uint32_t ppid = 0; // 0 = not known
+};
+
+struct BucketView {
+  int fastreuse = 0, fastreuseport = 0;
+  uint32_t fastuid = 0;
+  std::string open_to;
+};
+
+struct SocketView {
+  std::string proto, family, addr;
+  uint16_t port = 0;
+  std::optional<bool> v6only; // IPv6 only
+  std::string dev, state, peer;
+  bool reuseaddr = false, reuseport = false;
+  std::optional<uint32_t> linger; // seconds; nullopt = off
+  std::optional<uint32_t> timewait_left_ms;
+  std::optional<uint32_t> uid;
+  std::string user;
+  uint32_t netns = 0;
+  std::string netns_name, cookie;
+  bool kernel = false, orphan = false;
+  std::string bound_by;
+  std::optional<WallNs> bound_at;
+  std::optional<ProcessView> binder;
+  bool binder_exited = false;
+  std::optional<std::vector<ProcessView>> holders;
+  struct Backlog {
+    uint32_t current = 0, max = 0;
+  };
+  std::optional<Backlog> backlog;
+  std::optional<BucketView> bucket;
+  // Of a holder that stands in the way:
+  std::string relation, rule;
+  bool necessary = true;
+};
+
+struct FailureView {
+  uint64_t id = 0;
+  WallNs time = 0, first_time = 0;
+  uint64_t count = 1;
+  std::string call, error; // "bind", "EADDRINUSE"
+  SocketView asked;        // the request: its address, flags, uid, namespace
+  std::optional<ProcessView> process;
+  std::string rule, explanation;
+  std::vector<SocketView> holders;
+  std::vector<std::string> advice;
+  std::string evidence;
+  bool complete = true;
+};
+
+struct EventView {
+  uint64_t id = 0; // 0 for what the daemon says about this stream itself
+  WallNs time = 0;
+  std::string type;
+  SocketView socket;                  // all but fail and gap
+  std::optional<ProcessView> process; // who called
+  std::optional<FailureView> failure; // fail
+  uint64_t lost = 0;                  // gap
+  std::string reason;                 // gap
+};
+
+struct StatusView {
+  std::string version, tier, tier_reason, history;
+  uint64_t uptime_ns = 0;
+  uint64_t sockets = 0, namespaces = 0;
+  bool complete = true;
+  std::string source;
+  uint64_t snapshot_ns = 0;
+  std::optional<uint64_t> verified_ago_ns;
+  uint64_t differences = 0;
+  uint64_t events_seen = 0, events_lost = 0, resyncs = 0, events_kept = 0;
+  uint64_t failures_seen = 0, failures_kept = 0;
+  struct Hook {
+    std::string name, tier, state, detail, effect;
+  };
+  std::vector<Hook> hooks;
+  std::vector<std::string> observed, reconstructed;
+  struct Variant {
+    std::string name, value, decided_by;
+    bool assumed = false;
+  };
+  std::vector<Variant> rules;
+  uint64_t calibration_ns = 0;
+};
+
+struct DifferenceView {
+  std::string kind, detail;
+  SocketView socket;
+};
+
+struct VerifyView {
+  uint64_t differences = 0, sockets = 0, duration_ns = 0;
+  std::string source;
+  std::vector<DifferenceView> list;
+};
+
+struct CheckView {
+  bool would_succeed = false;
+  std::string error, rule, explanation;
+  std::vector<SocketView> holders;
+  std::vector<std::string> advice, minimal_change, unknown;
+};
+
+// One line, or one document, of an answer. They fail on what is no JSON object
+// or has a member of the wrong type; unknown members are passed over, so that a
+// newer daemon can be read.
+[[nodiscard]] Result<SocketView> read_socket(std::string_view json);
+[[nodiscard]] Result<FailureView> read_failure(std::string_view json);
+[[nodiscard]] Result<EventView> read_event(std::string_view json);
+[[nodiscard]] Result<StatusView> read_status(std::string_view json);
+[[nodiscard]] Result<VerifyView> read_verify(std::string_view json);
+[[nodiscard]] Result<CheckView> read_check(std::string_view json);
+
+} // namespace bindlens::protocol

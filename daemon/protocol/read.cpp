@@ -1,0 +1,330 @@
+#include <bindlens/protocol/view.h>
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <limits>
+#include <type_traits>
+
+namespace bindlens::protocol {
+namespace {
+
+using nlohmann::json;
+
+// Thrown and caught inside this file only: the readers below nest, and each
+// member would else need its own check.
+struct WrongType {
+  std::string key;
+};
+
+template <typename T>
+T converted(const json& value, const std::string& key) {
+  if constexpr (std::is_same_v<T, bool>) {
+    if (value.is_boolean()) return value.get<bool>();
+  } else if constexpr (std::is_integral_v<T>) {
+    if (value.is_number_unsigned() &&
+        value.get<uint64_t>() <= static_cast<uint64_t>(std::numeric_limits<T>::max()))
+      return value.get<T>();
+    if constexpr (std::is_signed_v<T>)
+      if (value.is_number_integer() && value.get<int64_t>() >= std::numeric_limits<T>::min())
+        return value.get<T>();
+  } else {
+    if (value.is_string()) return value.get<std::string>();
+  }
+  throw WrongType{key};
+}
+
+// Takes the members of one object; those that are missing leave the default.
+class Members {
+ public:
+  explicit Members(const json& object) : object_(object) {
+    if (!object.is_object()) throw WrongType{"the answer"};
+  }
+  template <typename T>
+  void take(const char* key, T& to) const {
+    if (const json* v = find(key)) to = converted<T>(*v, key);
+  }
+  template <typename T>
+  void take(const char* key, std::optional<T>& to) const {
+    if (const json* v = find(key)) to = converted<T>(*v, key);
+  }
+  template <typename Read, typename T>
+  void take_object(const char* key, T& to, Read read) const {
+    if (const json* v = find(key)) to = read(*v);
+  }
+  template <typename T, typename Read>
+  void take_list(const char* key, std::vector<T>& to, Read read) const {
+    const json* v = find(key);
+    if (v == nullptr) return;
+    if (!v->is_array()) throw WrongType{key};
+    for (const json& item : *v)
+      to.push_back(read(item));
+  }
+  void take_texts(const char* key, std::vector<std::string>& to) const {
+    take_list(key, to, [&](const json& item) { return converted<std::string>(item, key); });
+  }
+  [[nodiscard]] const json* find(const char* key) const {
+    const auto it = object_.find(key);
+    return it == object_.end() ? nullptr : &*it;
+  }
+
+ private:
+  const json& object_;
+};
+
+WallNs time_of(const json& value, const char* key) {
+  const auto t = parse_time(converted<std::string>(value, key), 0);
+  if (!t) throw WrongType{key};
+  return *t;
+}
+
+void take_time(const Members& m, const char* key, WallNs& to) {
+  if (const json* v = m.find(key)) to = time_of(*v, key);
+}
+
+ProcessView process_of(const json& object) {
+  const Members m(object);
+  ProcessView p;
+  m.take("pid", p.pid);
+  m.take("fd", p.fd);
+  m.take("tid", p.tid);
+  m.take("comm", p.comm);
+  m.take("exe", p.exe);
+  m.take("uid", p.uid);
+  m.take("user", p.user);
+  m.take("cgroup", p.cgroup);
+  m.take("unit", p.unit);
+  m.take("container", p.container);
+  m.take("ppid", p.ppid);
+  return p;
+}
+
+std::vector<ProcessView> processes_of(const json& list) {
+  if (!list.is_array()) throw WrongType{"holders"};
+  std::vector<ProcessView> out;
+  out.reserve(list.size());
+  for (const json& item : list)
+    out.push_back(process_of(item));
+  return out;
+}
+
+SocketView::Backlog backlog_of(const json& object) {
+  const Members m(object);
+  SocketView::Backlog b;
+  m.take("current", b.current);
+  m.take("max", b.max);
+  return b;
+}
+
+BucketView bucket_of(const json& object) {
+  const Members m(object);
+  BucketView b;
+  m.take("fastreuse", b.fastreuse);
+  m.take("fastreuseport", b.fastreuseport);
+  m.take("fastuid", b.fastuid);
+  m.take("open_to", b.open_to);
+  return b;
+}
+
+// What a socket and a request have in common.
+void take_address_and_flags(const Members& m, SocketView& s) {
+  m.take("proto", s.proto);
+  m.take("family", s.family);
+  m.take("addr", s.addr);
+  m.take("port", s.port);
+  m.take("v6only", s.v6only);
+  m.take("dev", s.dev);
+  m.take("peer", s.peer);
+  m.take("reuseaddr", s.reuseaddr);
+  m.take("reuseport", s.reuseport);
+  m.take("uid", s.uid);
+  m.take("user", s.user);
+  m.take("netns", s.netns);
+  m.take("netns_name", s.netns_name);
+}
+
+SocketView socket_of(const json& object) {
+  const Members m(object);
+  SocketView s;
+  take_address_and_flags(m, s);
+  m.take("state", s.state);
+  m.take("linger", s.linger);
+  m.take("timewait_left_ms", s.timewait_left_ms);
+  m.take("cookie", s.cookie);
+  m.take("kernel", s.kernel);
+  m.take("orphan", s.orphan);
+  m.take("bound_by", s.bound_by);
+  if (const json* v = m.find("bound_at")) s.bound_at = time_of(*v, "bound_at");
+  m.take_object("binder", s.binder, process_of);
+  m.take("binder_exited", s.binder_exited);
+  m.take_object("holders", s.holders, processes_of);
+  m.take_object("backlog", s.backlog, backlog_of);
+  m.take_object("bucket", s.bucket, bucket_of);
+  m.take("relation", s.relation);
+  m.take("rule", s.rule);
+  m.take("necessary", s.necessary);
+  return s;
+}
+
+FailureView failure_of(const json& object) {
+  const Members m(object);
+  FailureView f;
+  m.take("id", f.id);
+  take_time(m, "time", f.time);
+  take_time(m, "first_time", f.first_time);
+  m.take("count", f.count);
+  m.take("call", f.call);
+  m.take("errno", f.error);
+  take_address_and_flags(m, f.asked);
+  m.take_object("process", f.process, process_of);
+  m.take("rule", f.rule);
+  m.take("explanation", f.explanation);
+  m.take_list("holders", f.holders, socket_of);
+  m.take_texts("advice", f.advice);
+  m.take("evidence", f.evidence);
+  m.take("complete", f.complete);
+  return f;
+}
+
+EventView event_of(const json& object) {
+  const Members m(object);
+  EventView e;
+  m.take("id", e.id);
+  take_time(m, "time", e.time);
+  m.take("type", e.type);
+  m.take("lost", e.lost);
+  m.take("reason", e.reason);
+  if (e.type == "fail") {
+    e.failure = failure_of(object);
+    e.process = e.failure->process;
+  } else if (e.type != "gap") {
+    e.socket = socket_of(object);
+    m.take_object("process", e.process, process_of);
+  }
+  return e;
+}
+
+StatusView::Hook hook_of(const json& object) {
+  const Members m(object);
+  StatusView::Hook h;
+  m.take("name", h.name);
+  m.take("tier", h.tier);
+  m.take("state", h.state);
+  m.take("detail", h.detail);
+  m.take("effect", h.effect);
+  return h;
+}
+
+StatusView::Variant variant_of(const json& object) {
+  const Members m(object);
+  StatusView::Variant v;
+  m.take("name", v.name);
+  m.take("value", v.value);
+  m.take("decided_by", v.decided_by);
+  m.take("assumed", v.assumed);
+  return v;
+}
+
+StatusView status_of(const json& object) {
+  const Members m(object);
+  StatusView s;
+  m.take("version", s.version);
+  m.take("tier", s.tier);
+  m.take("tier_reason", s.tier_reason);
+  m.take("uptime_ns", s.uptime_ns);
+  if (const json* v = m.find("table")) {
+    const Members table(*v);
+    table.take("sockets", s.sockets);
+    table.take("namespaces", s.namespaces);
+    table.take("complete", s.complete);
+    table.take("source", s.source);
+    table.take("snapshot_ns", s.snapshot_ns);
+    table.take("verified_ago_ns", s.verified_ago_ns);
+    table.take("differences", s.differences);
+  }
+  if (const json* v = m.find("events")) {
+    const Members events(*v);
+    events.take("seen", s.events_seen);
+    events.take("lost", s.events_lost);
+    events.take("resyncs", s.resyncs);
+    events.take("kept", s.events_kept);
+  }
+  if (const json* v = m.find("failures")) {
+    const Members failures(*v);
+    failures.take("seen", s.failures_seen);
+    failures.take("kept", s.failures_kept);
+  }
+  m.take("history", s.history);
+  m.take_list("hooks", s.hooks, hook_of);
+  m.take_texts("observed", s.observed);
+  m.take_texts("reconstructed", s.reconstructed);
+  m.take_list("rules", s.rules, variant_of);
+  m.take("calibration_ns", s.calibration_ns);
+  return s;
+}
+
+VerifyView verify_of(const json& object) {
+  const Members m(object);
+  VerifyView v;
+  m.take("differences", v.differences);
+  m.take("sockets", v.sockets);
+  m.take("duration_ns", v.duration_ns);
+  m.take("source", v.source);
+  m.take_list("list", v.list, [](const json& item) {
+    DifferenceView d;
+    const Members members(item);
+    members.take("kind", d.kind);
+    members.take("detail", d.detail);
+    d.socket = socket_of(item);
+    return d;
+  });
+  return v;
+}
+
+CheckView check_of(const json& object) {
+  const Members m(object);
+  CheckView c;
+  m.take("would_succeed", c.would_succeed);
+  m.take("errno", c.error);
+  m.take("rule", c.rule);
+  m.take("explanation", c.explanation);
+  m.take_list("holders", c.holders, socket_of);
+  m.take_texts("advice", c.advice);
+  m.take_texts("minimal_change", c.minimal_change);
+  m.take_texts("unknown", c.unknown);
+  return c;
+}
+
+template <typename Read>
+auto read_document(std::string_view text, Read read) -> Result<decltype(read(json()))> {
+  const json document = json::parse(text, nullptr, false);
+  if (document.is_discarded()) return fail("the daemon's answer is no JSON");
+  try {
+    return read(document);
+  } catch (const WrongType& wrong) {
+    return fail("the daemon's answer cannot be read: '" + wrong.key + "' is not as expected");
+  }
+}
+
+} // namespace
+
+Result<SocketView> read_socket(std::string_view text) {
+  return read_document(text, socket_of);
+}
+Result<FailureView> read_failure(std::string_view text) {
+  return read_document(text, failure_of);
+}
+Result<EventView> read_event(std::string_view text) {
+  return read_document(text, event_of);
+}
+Result<StatusView> read_status(std::string_view text) {
+  return read_document(text, status_of);
+}
+Result<VerifyView> read_verify(std::string_view text) {
+  return read_document(text, verify_of);
+}
+Result<CheckView> read_check(std::string_view text) {
+  return read_document(text, check_of);
+}
+
+} // namespace bindlens::protocol

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "json_text.h"
+
+#include <bindlens/model/process.h>
+#include <bindlens/model/socket.h>
+#include <bindlens/protocol/json.h>
+
+namespace bindlens::protocol {
+
+// Wall time minus monotonic time, now: turns the times of one answer into wall
+// time with one look at the clocks.
+[[nodiscard]] int64_t wall_offset();
+
+// Names of a socket's numbers, as far as they are known.
+struct SocketNames {
+  std::string_view user, netns, dev;
+};
+
+// The members that the kernel alone decides: proto … cookie.
+void write_socket(ObjectWriter& json, const model::Socket& s, const SocketNames& names);
+// As model::append_to, but several times faster for IPv4, which inet_ntop()
+// prints through snprintf(): a long list is mostly addresses.
+void append_address(std::string& out, const model::Address& a);
+void append_endpoint(std::string& out, const model::Endpoint& e);
+[[nodiscard]] std::string_view family_name(model::Family f); // "inet", "inet6"
+// proto, family, addr, port
+void write_address(ObjectWriter& json, model::Proto proto, const model::Endpoint& e);
+void write_time(ObjectWriter& json, std::string_view key, MonoNs t, int64_t offset);
+
+// ,"comm":… to the last fact, without the closing brace.
+void append_process_facts(std::string& out, const model::Process& p);
+// A whole process object; `fd` and `tid` are left out when negative or 0.
+void append_process(std::string& out, const model::Process& p, int fd = -1, uint32_t tid = 0);
+
+void append_blocker(std::string& out, const model::Blocker& b, const Names& names, int64_t offset);
+
+} // namespace bindlens::protocol
