@@ -139,16 +139,34 @@ Socket to_socket(const bl_sock& s) {
   return out;
 }
 
-bool append_rows(PortView& view, std::span<const bl_row> rows) {
+Bucket& RowAssembler::bucket_of(const Socket& s) {
+  if (!in_slot_) return view_.buckets.back();
+  for (size_t i = slot_first_; i < view_.buckets.size(); ++i) {
+    Bucket& b = view_.buckets[i];
+    if (b.port == s.local.port && b.netns == s.netns) return b;
+  }
+  Bucket& b = view_.buckets.emplace_back(slot_);
+  b.port = s.local.port;
+  b.netns = s.netns;
+  return b;
+}
+
+bool RowAssembler::append(std::span<const bl_row> rows) {
   for (const bl_row& row : rows) {
-    if (row.kind != BL_ROW_SOCK) {
-      view.buckets.push_back(to_bucket(row.bucket));
-      continue;
+    if (row.kind == BL_ROW_BUCKET) {
+      in_slot_ = false;
+      view_.buckets.push_back(to_bucket(row.bucket));
+    } else if (row.kind == BL_ROW_SLOT) {
+      in_slot_ = true;
+      slot_ = to_bucket(row.bucket);
+      slot_first_ = view_.buckets.size();
+    } else {
+      const bool headless = !in_slot_ && view_.buckets.empty();
+      if (row.kind != BL_ROW_SOCK || headless || !valid_socket(row.sock)) return false;
+      Socket s = to_socket(row.sock);
+      s.udp_hash2 = row.udp_hash2;
+      bucket_of(s).sockets.push_back(s);
     }
-    if (view.buckets.empty() || !valid_socket(row.sock)) return false;
-    Socket s = to_socket(row.sock);
-    s.udp_hash2 = row.udp_hash2;
-    view.buckets.back().sockets.push_back(s);
   }
   return true;
 }

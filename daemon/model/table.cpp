@@ -87,30 +87,29 @@ void BindTable::begin_walk(MonoNs now) {
   walking_ = true;
 }
 
-void BindTable::take(const Socket& s, const Bucket& bucket, MergeReport* report) {
+void BindTable::take(const Socket& s, const Bucket& bucket, MergeReport& report) {
   auto it = entries_.find(s.id);
   if (it == entries_.end()) {
-    if (!is_tracked(s, bucket) || (walking_ && released_.contains(s.id))) return;
+    if (!is_tracked(s, bucket) || released_.contains(s.id)) return;
     Binding b{s, walk_started_, 0, nullptr, guess_bound_by(s, bucket), walk_};
     entries_.emplace(s.id, std::move(b));
-    if (report == nullptr) return;
     if (is_silent(s))
-      ++report->reconstructed;
+      ++report.reconstructed;
     else
-      report->missing.push_back(s);
+      report.missing.push_back(s);
     return;
   }
   Binding& b = it->second;
   b.walk = walk_;
   if (b.changed_at >= walk_started_) return;
-  if (report != nullptr && !same_claim(b.socket, s)) report->changed.push_back(s);
+  if (!same_claim(b.socket, s)) report.changed.push_back(s);
   b.socket = s;
 }
 
 BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked) {
   MergeReport report;
   for (const Bucket& bucket : walked)
-    for (const Socket& s : bucket.sockets) take(s, bucket, &report);
+    for (const Socket& s : bucket.sockets) take(s, bucket, report);
   erase_if(entries_, [&](const auto& entry) {
     const Binding& b = entry.second;
     const bool gone = b.walk != walk_ && b.changed_at < walk_started_;
@@ -120,12 +119,6 @@ BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked) {
   released_.clear();
   walking_ = false;
   return report;
-}
-
-void BindTable::refresh(std::span<const Bucket> walked) {
-  walk_started_ = 0; // no row may overrule an event here
-  for (const Bucket& bucket : walked)
-    for (const Socket& s : bucket.sockets) take(s, bucket, nullptr);
 }
 
 } // namespace bindlens::model

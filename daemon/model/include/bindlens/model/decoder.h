@@ -64,8 +64,22 @@ enum class DecodeError { too_short, wrong_size, unknown_version, unknown_type, b
 
 [[nodiscard]] Socket to_socket(const bl_sock& s);
 
-// Appends the rows of a walk, in order, to a view. A socket row before any head
-// is refused: the walk always writes the head first.
-[[nodiscard]] bool append_rows(PortView& view, std::span<const bl_row> rows);
+// Puts the rows of a walk, as they come run by run, into a view.
+class RowAssembler {
+public:
+  explicit RowAssembler(PortView& view) : view_(view) {}
+  // False when the rows make no sense: a socket without a head before it, or an
+  // impossible field.
+  [[nodiscard]] bool append(std::span<const bl_row> rows);
+
+private:
+  Bucket& bucket_of(const Socket& s);
+
+  PortView& view_;
+  // A UDP slot mixes ports and namespaces; its sockets go to one bucket for each.
+  Bucket slot_;
+  size_t slot_first_ = 0;
+  bool in_slot_ = false;
+};
 
 } // namespace bindlens::model

@@ -59,8 +59,6 @@ public:
   // Makes the table equal to a whole walk. Sockets acquired or released since
   // begin_walk() are decided by their events.
   MergeReport merge(std::span<const Bucket> walked);
-  // The same for a walk of some ports: nothing is taken out.
-  void refresh(std::span<const Bucket> walked);
 
   // Does a walked socket belong in the table, and not to the on-demand part?
   // Bound by number, listening, idle or UDP: yes. Connected without a number
@@ -71,7 +69,7 @@ public:
   [[nodiscard]] static bool is_silent(const Socket& s);
 
 private:
-  void take(const Socket& s, const Bucket& bucket, MergeReport* report);
+  void take(const Socket& s, const Bucket& bucket, MergeReport& report);
 
   boost::unordered_flat_map<SocketId, Binding> entries_;
   MonoNs walk_started_ = 0;

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <bindlens/kernel/session.h>
+#include <bindlens/model/socket.h>
+#include <bindlens/record.h>
+#include <bindlens/util/clock.h>
+#include <bindlens/util/result.h>
+
+#include <span>
+#include <vector>
+
+namespace bindlens::kernel {
+
+// Which process has which socket open: one sweep over all descriptors of all
+// processes. Sorted by socket, then pid, then descriptor.
+class OwnerMap {
+public:
+  OwnerMap() = default;
+  OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at);
+  [[nodiscard]] std::span<const bl_owner> of(model::SocketId id) const;
+  [[nodiscard]] size_t size() const { return owners_.size(); }
+  [[nodiscard]] MonoNs taken_at() const { return taken_at_; }
+
+private:
+  std::vector<bl_owner> owners_;
+  MonoNs taken_at_ = 0;
+};
+
+// Runs the task-file iterator to its end. May run on a thread of its own.
+[[nodiscard]] Result<OwnerMap> sweep_owners(Session& session);
+
+// Is descriptor `fd` of `pid` the socket with this inode, now?
+[[nodiscard]] bool still_open(uint32_t pid, uint32_t fd, uint64_t inode);
+
+// Descriptors of one process that are the socket with this inode.
+[[nodiscard]] std::vector<bl_owner> descriptors_of(uint32_t pid, const model::Socket& socket);
+
+} // namespace bindlens::kernel

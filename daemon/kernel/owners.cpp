@@ -1,0 +1,96 @@
+#include <bindlens/kernel/owners.h>
+
+#include "bindlens.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <memory>
+#include <string>
+#include <tuple>
+
+namespace bindlens::kernel {
+
+namespace {
+
+auto key(const bl_owner& o) { return std::tuple(o.sk, o.pid, o.fd); }
+
+// "socket:[123]" -> 123, 0 for anything else.
+uint64_t socket_inode(const char* path) {
+  std::array<char, 64> target{};
+  const ssize_t n = ::readlink(path, target.data(), target.size() - 1);
+  constexpr std::string_view prefix = "socket:[";
+  const std::string_view text(target.data(), n > 0 ? static_cast<size_t>(n) : 0);
+  if (!text.starts_with(prefix)) return 0;
+  uint64_t inode = 0;
+  std::from_chars(text.data() + prefix.size(), text.data() + text.size(), inode);
+  return inode;
+}
+
+std::string fd_dir(uint32_t pid) { return "/proc/" + std::to_string(pid) + "/fd"; }
+
+} // namespace
+
+OwnerMap::OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at)
+    : owners_(std::move(owners)), taken_at_(taken_at) {
+  std::sort(owners_.begin(), owners_.end(),
+            [](const bl_owner& a, const bl_owner& b) { return key(a) < key(b); });
+}
+
+std::span<const bl_owner> OwnerMap::of(model::SocketId id) const {
+  const auto [first, last] = std::equal_range(
+      owners_.begin(), owners_.end(), bl_owner{id, 0, 0},
+      [](const bl_owner& a, const bl_owner& b) { return a.sk < b.sk; });
+  return {first, last};
+}
+
+Result<OwnerMap> sweep_owners(Session& session) {
+  bpf_program* program = session.object().progs.owners;
+  if (::bpf_program__fd(program) < 0) return fail("the kernel has no iterator over descriptors");
+  bpf_link* link = ::bpf_program__attach_iter(program, nullptr);
+  if (link == nullptr) return fail_errno("attaching the owner iterator");
+  Fd iterator(::bpf_iter_create(::bpf_link__fd(link)));
+  ::bpf_link__destroy(link);
+  if (!iterator) return fail_errno("starting the owner iterator");
+  const MonoNs now = monotonic_now();
+  std::vector<bl_owner> owners;
+  std::vector<bl_owner> buffer(4096);
+  auto* bytes = reinterpret_cast<char*>(buffer.data());
+  size_t have = 0;
+  for (;;) {
+    const ssize_t n = ::read(iterator.get(), bytes + have, buffer.size() * sizeof(bl_owner) - have);
+    if (n < 0 && errno == EAGAIN) continue;
+    if (n < 0) return fail_errno("reading the owner iterator");
+    if (n == 0) break;
+    have += static_cast<size_t>(n);
+    const size_t whole = have / sizeof(bl_owner);
+    owners.insert(owners.end(), buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(whole));
+    std::copy(bytes + whole * sizeof(bl_owner), bytes + have, bytes);
+    have -= whole * sizeof(bl_owner);
+  }
+  return OwnerMap(std::move(owners), now);
+}
+
+bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
+  return inode != 0 && socket_inode((fd_dir(pid) + "/" + std::to_string(fd)).c_str()) == inode;
+}
+
+std::vector<bl_owner> descriptors_of(uint32_t pid, const model::Socket& socket) {
+  std::vector<bl_owner> found;
+  const std::string path = fd_dir(pid);
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), &::closedir);
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    const std::string_view name(entry->d_name);
+    uint32_t fd = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) continue;
+    if (still_open(pid, fd, socket.inode)) found.push_back({socket.id, pid, fd});
+  }
+  return found;
+}
+
+} // namespace bindlens::kernel

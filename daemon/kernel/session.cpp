@@ -1,0 +1,238 @@
+#include <bindlens/kernel/session.h>
+
+#include <bindlens/kernel/kernel_facts.h>
+
+#include "bindlens.skel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstdarg>
+#include <cstring>
+
+namespace bindlens::kernel {
+
+namespace {
+
+using Kind = Attachment::Kind;
+
+struct LinkDeleter {
+  void operator()(bpf_link* link) const { ::bpf_link__destroy(link); }
+};
+using Link = std::unique_ptr<bpf_link, LinkDeleter>;
+
+// libbpf tells why a program was refused only through its log.
+thread_local std::string libbpf_log;
+
+int keep_warnings(libbpf_print_level level, const char* format, va_list args) {
+  if (level != LIBBPF_WARN) return 0;
+  char line[512];
+  ::vsnprintf(line, sizeof line, format, args);
+  if (libbpf_log.size() < 64 * 1024) libbpf_log += line;
+  return 0;
+}
+
+// "prog 'fe_put_port': failed to load" names the program.
+std::string refused_program(const std::string& log) {
+  const size_t end = log.find("': failed to load");
+  if (end == std::string::npos) return {};
+  const size_t start = log.rfind("prog '", end);
+  return start == std::string::npos ? "" : log.substr(start + 6, end - start - 6);
+}
+
+Fd perf_tracepoint(const std::string& name) {
+  perf_event_attr attr{};
+  attr.size = sizeof attr;
+  attr.type = PERF_TYPE_TRACEPOINT;
+  attr.config = static_cast<__u64>(tracepoint_id(name));
+  return Fd(static_cast<int>(
+      ::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+}
+
+Result<Link> attach_one(bindlens_bpf& object, const Attachment& a, int cgroup) {
+  bpf_program* program = ::bpf_object__find_program_by_name(object.obj, a.program.c_str());
+  if (program == nullptr) return fail("the BPF object has no program " + a.program);
+  bpf_link* link = nullptr;
+  switch (a.kind) {
+  case Kind::trampoline:
+  case Kind::btf_tracepoint:
+    link = ::bpf_program__attach_trace(program);
+    break;
+  case Kind::kprobe:
+  case Kind::kretprobe:
+    link = ::bpf_program__attach_kprobe(program, a.kind == Kind::kretprobe, a.target.c_str());
+    break;
+  case Kind::tracepoint: {
+    Fd event = perf_tracepoint(a.target);
+    if (!event) return fail_errno("tracepoint " + a.target);
+    link = ::bpf_program__attach_perf_event(program, event.get());
+    if (link != nullptr) (void)event.release(); // now the link's
+    break;
+  }
+  case Kind::cgroup:
+    link = ::bpf_program__attach_cgroup(program, cgroup);
+    break;
+  }
+  if (link == nullptr) return fail_errno("attaching " + a.program + " to " + a.target);
+  return Link(link);
+}
+
+std::vector<Attachment> distinct_attachments(const AttachPlan& plan) {
+  std::vector<Attachment> all;
+  for (const PlannedHook& hook : plan.hooks)
+    for (const Attachment& a : hook.attachments)
+      if (std::none_of(all.begin(), all.end(), [&](const Attachment& b) {
+            return a.program == b.program && a.target == b.target;
+          }))
+        all.push_back(a);
+  return all;
+}
+
+// Names "hook/route" for every hook that uses this program, so that the next
+// plan goes without it.
+void disable_program(AttachWishes& wishes, const AttachPlan& plan, std::string_view program) {
+  for (const PlannedHook& hook : plan.hooks)
+    for (const Attachment& a : hook.attachments)
+      if (a.program == program) wishes.disabled.insert(hook.name + "/" + hook.route);
+}
+
+uint32_t ring_size(uint32_t wanted) {
+  const auto page = static_cast<uint32_t>(::sysconf(_SC_PAGESIZE));
+  return std::bit_ceil(std::max(wanted, page));
+}
+
+void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& facts,
+               const SessionOptions& options) {
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object.obj) ::bpf_program__set_autoload(program, false);
+  for (const Attachment& a : distinct_attachments(plan))
+    ::bpf_program__set_autoload(::bpf_object__find_program_by_name(object.obj, a.program.c_str()),
+                                true);
+  ::bpf_program__set_autoload(object.progs.walk, facts.read_kernel);
+  ::bpf_program__set_autoload(object.progs.owners, facts.owner_iterator);
+  ::bpf_map__set_max_entries(object.maps.events, ring_size(options.ring_bytes));
+  object.rodata->release_by_state = plan.release_by_state;
+  object.rodata->in_kernel_by_cgroup = plan.in_kernel_by_cgroup;
+  object.rodata->children_unmarked = plan.children_unmarked;
+  object.bss->wake_bytes = ring_size(options.ring_bytes) / 8;
+}
+
+Error load_error(int code) {
+  if (code == EPERM || code == EACCES)
+    return {"the kernel does not let this process load BPF programs; run bindlensd as root, or "
+            "with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
+            EPERM};
+  return {"loading the BPF programs: " + std::string(std::strerror(code)) + "\n" + libbpf_log, code};
+}
+
+} // namespace
+
+struct Session::Impl {
+  Fd cgroup;
+  std::vector<Link> links;
+  ring_buffer* ring = nullptr;
+  const RecordSink* sink = nullptr;
+  size_t consumed = 0;
+  size_t limit = 0;
+
+  ~Impl() {
+    links.clear();
+    if (ring != nullptr) ::ring_buffer__free(ring);
+  }
+
+  static int on_record(void* self, void* data, size_t size) {
+    auto* impl = static_cast<Impl*>(self);
+    (*impl->sink)({static_cast<const std::byte*>(data), size});
+    // A negative value ends the round; libbpf has taken the record all the same.
+    return ++impl->consumed < impl->limit ? 0 : -EAGAIN;
+  }
+};
+
+Session::~Session() {
+  impl_.reset();
+  if (object_ != nullptr) bindlens_bpf__destroy(object_);
+}
+
+Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
+  ::libbpf_set_print(keep_warnings);
+  std::unique_ptr<Session> s(new Session);
+  s->facts_ = probe_kernel();
+  AttachWishes wishes = options.wishes;
+  // Each round loses one route of one hook, so there can be no more than these.
+  for (size_t round = 0; round <= hook_names().size(); ++round) {
+    s->plan_ = make_attach_plan(s->facts_, wishes);
+    s->impl_ = std::make_unique<Impl>();
+    if (s->object_ != nullptr) bindlens_bpf__destroy(s->object_);
+    libbpf_log.clear();
+    s->object_ = bindlens_bpf__open();
+    if (s->object_ == nullptr) return fail_errno("opening the BPF object");
+    configure(*s->object_, s->plan_, s->facts_, options);
+    if (const int err = bindlens_bpf__load(s->object_); err != 0) {
+      const std::string program = refused_program(libbpf_log);
+      if (program.empty() || program == "walk" || program == "owners")
+        return std::unexpected(load_error(-err));
+      disable_program(wishes, s->plan_, program);
+      continue;
+    }
+    s->impl_->cgroup = Fd(::open(cgroup2_mount().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    std::string failed;
+    for (const Attachment& a : distinct_attachments(s->plan_)) {
+      auto link = attach_one(*s->object_, a, s->impl_->cgroup.get());
+      if (!link) {
+        failed = a.program;
+        break;
+      }
+      s->impl_->links.push_back(*std::move(link));
+    }
+    if (failed.empty()) break;
+    disable_program(wishes, s->plan_, failed);
+  }
+  s->impl_->ring = ::ring_buffer__new(::bpf_map__fd(s->object_->maps.events), &Impl::on_record,
+                                      s->impl_.get(), nullptr);
+  if (s->impl_->ring == nullptr) return fail_errno("mapping the ring buffer");
+  return s;
+}
+
+int Session::ring_fd() const { return ::ring_buffer__epoll_fd(impl_->ring); }
+
+size_t Session::consume(const RecordSink& sink, size_t limit) {
+  impl_->sink = &sink;
+  impl_->consumed = 0;
+  impl_->limit = limit;
+  ::ring_buffer__consume(impl_->ring);
+  return impl_->consumed;
+}
+
+void Session::request_wakeup() {
+  object_->bss->reader_sleeps = 1;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+uint64_t Session::lost() const {
+  uint64_t sum = 0;
+  for (int i = 0; i < BL_LOSS_COUNT; ++i) sum += object_->bss->lost[i];
+  return sum;
+}
+
+std::vector<ProgramStats> Session::program_stats() const {
+  std::vector<ProgramStats> all;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object_->obj) {
+    const int fd = ::bpf_program__fd(program);
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (fd < 0 || ::bpf_obj_get_info_by_fd(fd, &info, &size) != 0) continue;
+    all.push_back({::bpf_program__name(program), info.run_cnt, info.run_time_ns,
+                   info.verified_insns});
+  }
+  return all;
+}
+
+} // namespace bindlens::kernel

@@ -1,0 +1,128 @@
+#include <bindlens/kernel/walk.h>
+
+#include <bindlens/model/decoder.h>
+#include <bindlens/record.h>
+#include <bindlens/util/clock.h>
+
+#include "bindlens.skel.h"
+
+#include <bpf/bpf.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cmath>
+
+namespace bindlens::kernel {
+
+namespace {
+
+constexpr uint32_t max_rows = 16384; // BL_WALK_ROWS
+constexpr uint32_t runs_between_pauses = 16;
+
+void* map_array(const bpf_map* map, size_t size) {
+  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, ::bpf_map__fd(map), 0);
+  return p == MAP_FAILED ? nullptr : p;
+}
+
+Fd open_socket(int type, int protocol) {
+  Fd fd(::socket(AF_INET6, type | SOCK_CLOEXEC, protocol));
+  if (!fd) fd.reset(::socket(AF_INET, type | SOCK_CLOEXEC, protocol));
+  return fd;
+}
+
+uint32_t table_of(model::Proto proto) {
+  if (proto == model::Proto::udp) return BL_TABLE_UDP;
+  return proto == model::Proto::udplite ? BL_TABLE_UDPLITE : BL_TABLE_TCP;
+}
+
+} // namespace
+
+Result<std::unique_ptr<Walker>> Walker::open(Session& session) {
+  std::unique_ptr<Walker> w(new Walker);
+  w->session_ = &session;
+  w->program_ = ::bpf_program__fd(session.object().progs.walk);
+  if (w->program_ < 0)
+    return fail("the kernel does not let programs read its memory, so its tables cannot be walked",
+                EPERM);
+  const auto& maps = session.object().maps;
+  w->cursor_ = static_cast<bl_walk*>(map_array(maps.walk_cursor, sizeof(bl_walk)));
+  w->rows_ = static_cast<const bl_row*>(map_array(maps.walk_rows, max_rows * sizeof(bl_row)));
+  if (w->cursor_ == nullptr || w->rows_ == nullptr) return fail_errno("mapping the walk's rows");
+  w->tcp_ = open_socket(SOCK_STREAM, IPPROTO_TCP);
+  w->udp_ = open_socket(SOCK_DGRAM, IPPROTO_UDP);
+  w->udplite_ = open_socket(SOCK_DGRAM, IPPROTO_UDPLITE); // gone in 7.x: no table then
+  if (!w->tcp_ || !w->udp_) return fail_errno("opening a socket to find the bind tables by");
+  w->learn_jiffies();
+  return w;
+}
+
+Walker::~Walker() {
+  if (cursor_ != nullptr) ::munmap(cursor_, sizeof(bl_walk));
+  if (rows_ != nullptr) ::munmap(const_cast<bl_row*>(rows_), max_rows * sizeof(bl_row));
+}
+
+// jiffies start at 2^32 - 300 s (INITIAL_JIFFIES, include/linux/jiffies.h) and
+// count with the monotonic clock, so the only HZ that fits is the kernel's.
+void Walker::learn_jiffies() {
+  *cursor_ = bl_walk{};
+  cursor_->fd = tcp_.get();
+  cursor_->done = 1;
+  if (!run_once()) return;
+  double best = 1e18;
+  for (const uint32_t hz : {100u, 250u, 300u, 1000u}) {
+    const double ticks = static_cast<double>(cursor_->jiffies) - 4294967296.0 + 300.0 * hz;
+    const double off = std::abs(ticks / hz - static_cast<double>(cursor_->time) / 1e9);
+    if (off >= best) continue;
+    best = off;
+    session_->object().bss->jiffies_per_second = hz;
+  }
+}
+
+Result<void> Walker::run_once() {
+  LIBBPF_OPTS(bpf_test_run_opts, opts);
+  if (::bpf_prog_test_run_opts(program_, &opts) != 0) return fail_errno("running the walk");
+  ++report_.runs;
+  return {};
+}
+
+Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, const Pause& pause,
+                                model::PortView& view) {
+  const Fd& fd = proto == model::Proto::udp       ? udp_
+                 : proto == model::Proto::udplite ? udplite_
+                                                  : tcp_;
+  if (!fd) return {};
+  *cursor_ = bl_walk{};
+  cursor_->table = table_of(proto);
+  cursor_->fd = fd.get();
+  cursor_->port = request.port;
+  cursor_->netns = request.netns;
+  cursor_->max_rows = max_rows;
+  model::RowAssembler assembler(view);
+  uint32_t pending = 0;
+  while (cursor_->done == 0) {
+    if (auto ran = run_once(); !ran) return ran;
+    // Rows stay valid until the next run starts, and it always starts at row 0.
+    if (!assembler.append({rows_, cursor_->rows})) return fail("the walk wrote rows that make no sense");
+    if (pause && ++pending % runs_between_pauses == 0) pause();
+  }
+  if (cursor_->done != 1) return fail("the kernel's table could not be found");
+  view.torn = view.torn || cursor_->torn != 0;
+  report_.retries += cursor_->retries;
+  return {};
+}
+
+Result<model::PortView> Walker::walk(const WalkRequest& request, const Pause& pause) {
+  const MonoNs start = monotonic_now();
+  report_ = {};
+  model::PortView view;
+  for (const model::Proto proto : request.protos)
+    if (proto != model::Proto::mptcp)
+      if (auto walked = walk_table(proto, request, pause, view); !walked)
+        return fail(walked.error(), std::string(to_string(proto)));
+  report_.duration_ns = monotonic_now() - start;
+  return view;
+}
+
+} // namespace bindlens::kernel
