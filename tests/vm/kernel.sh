@@ -5,7 +5,7 @@
 # work, with a state of its own below the cache: it verifies the signature of the
 # suite, the checksum of its index and the checksum of every package.
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/bindlens/kernels
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bindlens/kernels
 index_hours=24 # a younger index is not fetched again
 
 # The suites that carry a series. The newest version of them all is taken.
