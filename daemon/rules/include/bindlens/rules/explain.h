@@ -23,6 +23,8 @@ struct Explanation {
   std::vector<std::string> advice; // each without a final dot; the best first
 };
 
+struct Change; // change.h
+
 struct ExplainInput {
   const Request* request = nullptr; // never null
   const Verdict* verdict = nullptr; // never null
@@ -30,6 +32,8 @@ struct ExplainInput {
   // The verdict's blockers with what is known about their processes, in the
   // same order.
   std::span<const model::Blocker> blockers;
+  // minimal_changes() of the refusal: they open the advice.
+  std::span<const Change> changes;
   model::ProcessRef process; // who asked; null = a question, nobody has called yet
   Names names;
 };

@@ -1,0 +1,102 @@
+#include "advice.h"
+
+#include <bindlens/rules/change.h>
+
+#include "kernel_view.h"
+#include "wording.h"
+
+#include <algorithm>
+
+namespace bindlens::rules {
+
+using model::Blocker;
+using model::Rule;
+using model::SocketFlag;
+
+namespace {
+
+void time_wait_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  const bool lacking = std::ranges::any_of(in.blockers, [](const Blocker& b) {
+    return b.rule == Rule::time_wait && !b.socket.is(SocketFlag::reuseaddr);
+  });
+  if (lacking)
+    out.emplace_back("set SO_REUSEADDR on the listener before it accepts connections: they keep "
+                     "its setting into TIME_WAIT");
+}
+
+void connect_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  const std::string port = std::to_string(in.request->local.port);
+  out.push_back("keep connections off the port from now on: sysctl "
+                "net.ipv4.ip_local_reserved_ports with " +
+                port + " added");
+}
+
+void leaked_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  for (const Blocker& b : in.blockers) {
+    if (!b.binder || b.holders.empty()) continue;
+    const bool still_has = std::ranges::any_of(
+        b.holders, [&](const model::Holder& h) { return h.process->pid == b.binder->pid; });
+    if (still_has) continue;
+    out.push_back(process_name(*b.holders.front().process) + " has the descriptor from " +
+                  process_name(*b.binder) +
+                  (b.binder_exited ? ", which is gone" : ", which has closed it") +
+                  ": open sockets with SOCK_CLOEXEC to keep them out of child processes");
+    return;
+  }
+}
+
+void exhausted_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  if (in.request->op == Operation::bind)
+    out.emplace_back("set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: ports are then "
+                     "shared between destinations");
+  out.emplace_back("widen net.ipv4.ip_local_port_range");
+  if (in.request->op == Operation::connect)
+    out.emplace_back("connect from, or to, another address: ports are counted per destination");
+}
+
+void general_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  const std::string port = std::to_string(in.request->local.port);
+  switch (in.verdict->rule) {
+  case Rule::time_wait:
+    return time_wait_advice(in, out);
+  case Rule::bucket_connect_only:
+    return connect_advice(in, out);
+  case Rule::ephemeral_exhausted:
+    return exhausted_advice(in, out);
+  case Rule::privileged_port:
+    out.push_back("lower the limit: sysctl net.ipv4.ip_unprivileged_port_start=" + port);
+    return;
+  case Rule::address_not_local:
+    out.push_back("add " + to_string(in.request->local.addr) +
+                  " to an interface before the program starts");
+    return;
+  case Rule::already_bound:
+    out.emplace_back("make a new socket for another bind");
+    return;
+  case Rule::tuple_in_use:
+    out.emplace_back("connect from another port, or leave the port to the kernel");
+    return;
+  case Rule::policy:
+    out.emplace_back("look for cgroup programs of the types bind4, bind6 and post_bind with "
+                     "bpftool cgroup tree, and for denials in the audit log");
+    return;
+  case Rule::none:
+    out.emplace_back("try again: whoever held the port has let go of it");
+    return;
+  default:
+    return;
+  }
+}
+
+} // namespace
+
+std::vector<std::string> advice_for(const ExplainInput& in) {
+  std::vector<std::string> out;
+  for (const Change& c : in.changes)
+    out.push_back(c.text);
+  leaked_advice(in, out);
+  general_advice(in, out);
+  return out;
+}
+
+} // namespace bindlens::rules

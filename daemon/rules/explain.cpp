@@ -1,0 +1,318 @@
+// One sentence that names the rule.
+
+#include <bindlens/rules/explain.h>
+
+#include "advice.h"
+#include "kernel_view.h"
+#include "wording.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace bindlens::rules {
+
+using model::Blocker;
+using model::Relation;
+using model::Rule;
+using model::SocketFlag;
+
+model::Blocker to_blocker(const Conflict& c) {
+  Blocker b;
+  b.socket = *c.socket;
+  b.rule = c.rule;
+  b.relation = c.relation;
+  b.necessary = c.necessary;
+  return b;
+}
+
+namespace {
+
+// The blocker that the verdict's rule is about.
+const Blocker* leading(const ExplainInput& in) {
+  auto it = std::ranges::find(in.blockers, in.verdict->rule, &Blocker::rule);
+  if (it != in.blockers.end()) return &*it;
+  return in.blockers.empty() ? nullptr : &in.blockers.front();
+}
+
+size_t count_rule(const ExplainInput& in) {
+  return static_cast<size_t>(std::ranges::count(in.blockers, in.verdict->rule, &Blocker::rule));
+}
+
+std::string and_others(const ExplainInput& in) {
+  const size_t n = in.blockers.size();
+  return n > 1 ? "; " + count_of(n - 1, "other socket") + " also stand" + (n == 2 ? "s" : "") +
+                     " in the way"
+               : "";
+}
+
+std::string asked(const ExplainInput& in) {
+  return to_string(in.request->local.addr);
+}
+
+// ", which 0.0.0.0 covers", or nothing when both addresses are one.
+std::string overlap_clause(const ExplainInput& in, const Blocker& b) {
+  const std::string holder = to_string(b.socket.local.addr);
+  switch (b.relation) {
+  case Relation::holder_is_wildcard:
+    return ", which covers " + asked(in);
+  case Relation::requester_is_wildcard:
+    return ", which " + asked(in) + " covers";
+  case Relation::v6_wildcard_covers_v4:
+    return b.socket.local.addr.is_wildcard() && !b.socket.local.addr.as_v4()
+               ? ", which covers IPv4 too because IPV6_V6ONLY is off"
+               : ", which [::] covers too because IPV6_V6ONLY is off here";
+  case Relation::v4_mapped:
+    return ", which is the same IPv4 address as " + asked(in);
+  case Relation::same:
+  case Relation::none:
+    return "";
+  }
+  return "";
+}
+
+std::string listener_text(const ExplainInput& in, const Blocker& b) {
+  const bool set = in.request->flags.has(SocketFlag::reuseaddr);
+  const bool second_listen = in.verdict->failing == Operation::listen;
+  std::string out = who(b, in.names) + " listens on " + end_of(b.socket) + overlap_clause(in, b);
+  out += second_listen ? ", and while it listens no other socket may listen on an overlapping "
+                         "address unless both have SO_REUSEPORT"
+                       : ", and a listener blocks every overlapping address";
+  out += set ? "; SO_REUSEADDR, which is set here, does not help against a listener"
+             : "; SO_REUSEADDR would not help against a listener";
+  return out;
+}
+
+std::string one_side_text(const ExplainInput& in, const Blocker& b, std::string_view option,
+                          bool set_here) {
+  const std::string holder = who(b, in.names);
+  const std::string name(option);
+  const std::string held = " holds " + end_of(b.socket) + overlap_clause(in, b);
+  if (set_here)
+    return holder + held + ", without " + name + "; it is set here, but both sockets need it";
+  const bool there =
+      b.socket.is(name == "SO_REUSEADDR" ? SocketFlag::reuseaddr : SocketFlag::reuseport);
+  return holder + held +
+         (there ? ", and has set " + name + "; this socket has not, and both need it"
+                : "; sharing it would need " + name + " on both sockets, and neither has it");
+}
+
+std::string uid_text(const ExplainInput& in, const Blocker& b) {
+  const uint32_t holder = b.socket.is(SocketFlag::orphan) ? b.socket.inode_uid : b.socket.uid;
+  std::string out = "both sockets have SO_REUSEPORT, but the one of " + who(b, in.names) + " on " +
+                    end_of(b.socket) + " belongs to ";
+  // Kernels up to 6.16 take a connection without a process for root's.
+  if (holder == in.request->uid)
+    return out + "user root for the kernel, because no process has it open";
+  return out + "user " + user_name(holder, in.names) + " and this one to user " +
+         user_name(in.request->uid, in.names) + ", and only sockets of one user may share a port";
+}
+
+std::string time_wait_text(const ExplainInput& in, const Blocker& b) {
+  const size_t n = count_rule(in);
+  uint32_t left = 0;
+  size_t without = 0;
+  for (const Blocker& x : in.blockers) {
+    if (x.rule != Rule::time_wait) continue;
+    left = std::max(left, seconds_left(x.socket));
+    without += !x.socket.is(SocketFlag::reuseaddr);
+  }
+  std::string out = count_of(n, "TIME_WAIT socket") + (n == 1 ? " holds " : " hold ") +
+                    end_of(b.socket) + overlap_clause(in, b) + " for another " +
+                    std::to_string(left) + " s";
+  if (without == 0)
+    return out + "; the closed connections had SO_REUSEADDR, but this socket has not set it";
+  out += without == n ? "; the closed connections had not set SO_REUSEADDR, so "
+                      : "; " + std::to_string(without) +
+                            " of the closed connections had not set "
+                            "SO_REUSEADDR, so ";
+  return out + (in.request->flags.has(SocketFlag::reuseaddr)
+                    ? "setting it here, as was done, is not enough"
+                    : "setting it here would not be enough");
+}
+
+std::string child_text(const ExplainInput& in, const Blocker& b) {
+  const size_t n = count_rule(in);
+  std::string out = count_of(n, "accepted connection") +
+                    (n == 1 ? " still holds " : " still hold ") + end_of(b.socket) +
+                    overlap_clause(in, b) + ", open in " + who(b, in.names);
+  const bool here = in.request->flags.has(SocketFlag::reuseaddr);
+  const bool there = b.socket.is(SocketFlag::reuseaddr);
+  if (here)
+    return out + "; it was accepted by a listener without SO_REUSEADDR, so that setting it here is "
+                 "not enough";
+  return out + (there ? "; it has SO_REUSEADDR, but this socket has not set it"
+                      : "; neither it nor this socket has SO_REUSEADDR");
+}
+
+std::string connect_text(const ExplainInput& in, const Blocker& b) {
+  std::string out = "an outgoing connection of " + who(b, in.names) + " to " +
+                    to_string(b.socket.peer) + " was given port " +
+                    std::to_string(b.socket.local.port) + " by the kernel";
+  if (in.facts->local_port_range) {
+    const PortRange r = *in.facts->local_port_range;
+    out += ", which lies inside ip_local_port_range (" + std::to_string(r.first) + "-" +
+           std::to_string(r.last) + ")";
+  }
+  return out;
+}
+
+std::string udp_text(const ExplainInput& in, const Blocker& b) {
+  const bool here = in.request->flags.has(SocketFlag::reuseaddr);
+  const bool there = b.socket.is(SocketFlag::reuseaddr);
+  std::string out = who(b, in.names) + " holds " + end_of(b.socket) + overlap_clause(in, b);
+  if (here && !there)
+    return out + ", without SO_REUSEADDR; it is set here, but both sockets need it";
+  if (there && !here)
+    return out + ", with SO_REUSEADDR; this socket has not set it, and both need it";
+  if (in.request->flags.has(SocketFlag::reuseport) && b.socket.is(SocketFlag::reuseport))
+    return out + ", and this socket had a reuseport program attached before bind, so that it "
+                 "cannot join others";
+  return out + "; sharing a UDP port needs SO_REUSEADDR, or SO_REUSEPORT of one user, on both "
+               "sockets";
+}
+
+std::string exhausted_text(const ExplainInput& in) {
+  const PortSearch& s = in.verdict->search;
+  if (s.range == 0) return "no free port was found in the range of local ports";
+  std::string out = "all " + std::to_string(s.range) + " ports of " +
+                    std::to_string(s.ports.first) + "-" + std::to_string(s.ports.last) +
+                    " are in use";
+  if (s.reserved != 0) out += " or reserved (" + std::to_string(s.reserved) + ")";
+  return out + (in.request->op == Operation::connect ? " for " + to_string(in.request->peer) : "");
+}
+
+std::string privileged_text(const ExplainInput& in) {
+  return "ports below " + std::to_string(in.facts->unprivileged_port_start.value_or(1024)) +
+         " need CAP_NET_BIND_SERVICE, and the caller does not have it in the user namespace of "
+         "this network namespace";
+}
+
+std::string invalid_text(const ExplainInput& in) {
+  const Request& r = *in.request;
+  const model::Address& a = r.local.addr;
+  switch (in.verdict->error) {
+  case EAFNOSUPPORT:
+    return "the address is not of the socket's family";
+  case ENODEV:
+    return device_name(r.dev != 0 ? r.dev : r.scope_id, in.names) + " does not exist";
+  case EOPNOTSUPP:
+    return "a " + std::string(to_string(r.proto)) + " socket cannot listen";
+  case EPROTONOSUPPORT:
+    return "this kernel has no " + std::string(to_string(r.proto)) + " sockets";
+  default:
+    break;
+  }
+  if (r.op == Operation::listen) return "the socket is connected and cannot listen";
+  if (a.is_v4_mapped() && r.flags.has(SocketFlag::v6only))
+    return "a socket with IPV6_V6ONLY cannot take the IPv4 address " + asked(in);
+  if (a.family == model::Family::inet6 && a.is_multicast())
+    return "a TCP socket cannot take the multicast address " + asked(in);
+  if (a.family == model::Family::inet6 && r.dev == 0 && r.scope_id == 0 && !a.is_v4_mapped())
+    return "the link-local address " + asked(in) + " needs an interface (a scope id)";
+  return std::string("the kernel found the arguments invalid (") +
+         std::strerror(in.verdict->error) + ")";
+}
+
+std::string race_text(const ExplainInput& in) {
+  if (in.verdict->error == EADDRINUSE)
+    return "the kernel refused, but no socket that was there right afterwards explains it: its "
+           "holder was gone within the moment between the refusal and the look";
+  return std::string("the call failed with \"") + std::strerror(in.verdict->error) +
+         "\", which no rule about ports explains";
+}
+
+std::string about_holder(const ExplainInput& in, const Blocker& b) {
+  const auto set = [&](SocketFlag f) { return in.request->flags.has(f); };
+  switch (in.verdict->rule) {
+  case Rule::listener:
+    return listener_text(in, b) + and_others(in);
+  case Rule::holder_no_reuseaddr:
+  case Rule::requester_no_reuseaddr:
+    return one_side_text(in, b, "SO_REUSEADDR", set(SocketFlag::reuseaddr)) + and_others(in);
+  case Rule::holder_no_reuseport:
+    return one_side_text(in, b, "SO_REUSEPORT", set(SocketFlag::reuseport)) + and_others(in);
+  case Rule::requester_no_reuseport:
+    if (set(SocketFlag::reuseport))
+      return "this socket had a reuseport program attached before bind, so that it cannot join the "
+             "group of " +
+             who(b, in.names) + " on " + end_of(b.socket);
+    return one_side_text(in, b, "SO_REUSEPORT", false) + and_others(in);
+  case Rule::reuseport_uid:
+  case Rule::udp_reuseport_uid:
+    return uid_text(in, b) + and_others(in);
+  case Rule::time_wait:
+    return time_wait_text(in, b);
+  case Rule::connected_child:
+    return child_text(in, b);
+  case Rule::bucket_connect_only:
+    return connect_text(in, b) + and_others(in);
+  case Rule::udp_no_reuse:
+    return udp_text(in, b) + and_others(in);
+  case Rule::tuple_in_use:
+    return "a connection from " + to_string(b.socket.local) + " to " + to_string(b.socket.peer) +
+           " exists already, in " + who(b, in.names);
+  default:
+    return "";
+  }
+}
+
+std::string without_holder(const ExplainInput& in) {
+  switch (in.verdict->rule) {
+  case Rule::ephemeral_exhausted:
+    return exhausted_text(in);
+  case Rule::tuple_in_use:
+    return "a connection with the same addresses and ports exists already, or is still in "
+           "TIME_WAIT";
+  case Rule::privileged_port:
+    return privileged_text(in);
+  case Rule::address_not_local:
+    return asked(in) + " is not an address of this network namespace" +
+           (in.request->dev != 0 ? " on " + device_name(in.request->dev, in.names) : "");
+  case Rule::already_bound:
+    return "the socket has a port already, and a socket is bound only once";
+  case Rule::policy:
+    return "a cgroup BPF program or a security module refused the call before the port table was "
+           "asked";
+  case Rule::invalid_argument:
+    return invalid_text(in);
+  default:
+    return race_text(in);
+  }
+}
+
+std::string success_text(const ExplainInput& in) {
+  switch (in.verdict->path) {
+  case Path::empty:
+    return "nobody holds the port";
+  case Path::no_port:
+    return "IP_BIND_ADDRESS_NO_PORT takes no port before connect";
+  case Path::cached_port:
+    return "the port's reuseport group of this user takes the socket in";
+  case Path::cached_addr:
+    return "everybody on the port has set SO_REUSEADDR and nobody has listened yet";
+  case Path::search:
+    return "a free port can be found in the range";
+  default:
+    return "no socket on the port stands in the way";
+  }
+}
+
+} // namespace
+
+Explanation explain(const ExplainInput& in) {
+  Explanation out;
+  std::string text;
+  if (in.verdict->would_succeed) {
+    text = success_text(in);
+  } else {
+    const Blocker* b = leading(in);
+    if (b != nullptr) text = about_holder(in, *b);
+    if (text.empty()) text = without_holder(in);
+    out.advice = advice_for(in);
+  }
+  out.sentence = capitalized(std::move(text)) + ".";
+  return out;
+}
+
+} // namespace bindlens::rules
