@@ -1,12 +1,18 @@
-# bpf_skeleton(TARGET SOURCE)
+# bpf_skeleton(TARGET SOURCE [NAME name] [DEFINITIONS def...])
 #
 # Compiles SOURCE for the BPF machine and generates its libbpf skeleton,
-# NAME.skel.h for NAME.bpf.c. TARGET is an interface library: link it to include
-# the header. Headers are tracked by the compiler's own depfile.
+# NAME.skel.h with struct NAME_bpf. NAME is that of the source, x for x.bpf.c,
+# unless given. TARGET is an interface library: link it to include the header.
+# Headers are tracked by the compiler's own depfile.
 function(bpf_skeleton target source)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "NAME" "DEFINITIONS")
   find_program(CLANG NAMES clang clang-16 clang-15 clang-14 REQUIRED)
   find_program(BPFTOOL bpftool PATHS /usr/sbin /usr/local/sbin REQUIRED)
   get_filename_component(name ${source} NAME_WE)
+  if(arg_NAME)
+    set(name ${arg_NAME})
+  endif()
+  list(TRANSFORM arg_DEFINITIONS PREPEND -D)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
   set(skeleton ${CMAKE_CURRENT_BINARY_DIR}/include/${name}.skel.h)
 
@@ -21,7 +27,7 @@ function(bpf_skeleton target source)
   add_custom_command(
     OUTPUT ${object}
     COMMAND ${CLANG} -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
-            -target bpf -D__TARGET_ARCH_${arch}
+            -target bpf -D__TARGET_ARCH_${arch} ${arg_DEFINITIONS}
             -I ${CMAKE_CURRENT_SOURCE_DIR}/include -I ${CMAKE_CURRENT_SOURCE_DIR}
             -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
             -MD -MF ${object}.d -MT ${object}
@@ -29,7 +35,6 @@ function(bpf_skeleton target source)
     DEPENDS ${source}
     DEPFILE ${object}.d
     COMMENT "Compiling ${source} for BPF" VERBATIM)
-  # The skeleton's name must be an identifier: "bindlens", not "bindlens.bpf".
   add_custom_command(
     OUTPUT ${skeleton}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/include

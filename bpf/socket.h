@@ -85,7 +85,7 @@ static __always_inline void read_full(struct bl_sock* out) {
 /* Owner side: the sockfs inode and the open file. */
 static __always_inline void read_file(struct bl_sock* out) {
   struct sock* sk = (void*)out->sk;
-  if (BPF_CORE_READ(sk, sk_flags) & (1ul << 4 /* SOCK_LINGER */)) {
+  if (BPF_CORE_READ(sk, __sk_common.skc_flags) & (1ul << 4 /* SOCK_LINGER */)) {
     out->flags |= BL_SF_LINGER;
     __u64 ticks = BPF_CORE_READ(sk, sk_lingertime);
     __u32 hz = jiffies_per_second;

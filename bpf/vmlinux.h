@@ -113,6 +113,7 @@ struct sock_common {
   unsigned char skc_reuseport : 1;
   unsigned char skc_ipv6only : 1;
   unsigned char skc_net_refcnt : 1;
+  unsigned long skc_flags;
   int skc_bound_dev_if;
   struct hlist_node skc_bind_node;
   struct proto* skc_prot;
@@ -138,7 +139,6 @@ struct sock {
   __u16 sk_protocol;
   __u16 sk_type;
   unsigned long sk_lingertime;
-  unsigned long sk_flags;
   struct sock_reuseport* sk_reuseport_cb;
   struct socket* sk_socket;
 };

@@ -17,34 +17,38 @@
 #include "emit.h"
 #include "socket.h"
 
-/* Steps of one call of walk_steps(): a bound for the verifier, which looks at
- * each of them, and for the time without preemption. */
-#define WALK_STEPS 256
+/*
+ * This file is compiled twice. From 5.17 the loop is bpf_loop(), whose body the
+ * verifier looks at once. Before (BL_FLAT_LOOP) it is a C loop, of which it
+ * looks at every round: few, and user space runs the program more often.
+ */
+#ifdef BL_FLAT_LOOP
+#define WALK_STEPS 32
+#define WALK_STEPS_REFUSED 32
+#else
+#define WALK_STEPS 4096        /* about half a millisecond without preemption */
+#define WALK_STEPS_REFUSED 512 /* inside somebody's system call: tens of microseconds */
+#endif
 #define WALK_TRIES 3
 
 enum walk_phase { WALK_BUCKET = 0, WALK_TB, WALK_TB2, WALK_SK, WALK_UDP };
 
-static __always_inline struct bl_row* walk_new_row(struct bl_walk* w) {
-  if (w->seen++ < w->skip) return NULL;
-  __u32 index = w->rows;
-  if (index >= w->max_rows) return NULL;
-  w->rows++;
-  return bpf_map_lookup_elem(&walk_rows, &index);
+static __always_inline __u8 walk_protocol(struct bl_walk* w) {
+  if (w->table == BL_TABLE_TCP) return IPPROTO_TCP;
+  return w->table == BL_TABLE_UDP ? IPPROTO_UDP : IPPROTO_UDPLITE;
 }
 
-/* Fills `row`, whose `kind` and position are the caller's. */
-static __always_inline void walk_fill_bucket(struct bl_walk* w, struct bl_row* row, void* tb_) {
-  struct inet_bind_bucket* tb = tb_;
-  __builtin_memset(row, 0, sizeof(*row));
-  struct bl_bucket* b = &row->bucket;
-  row->kind = w->table == BL_TABLE_TCP ? BL_ROW_BUCKET : BL_ROW_SLOT;
-  b->protocol = w->table == BL_TABLE_TCP   ? IPPROTO_TCP
-                : w->table == BL_TABLE_UDP ? IPPROTO_UDP
-                                           : IPPROTO_UDPLITE;
+static __always_inline void walk_read_bucket(struct bl_walk* w, void* object) {
+  struct bl_bucket* b = &w->row.bucket;
+  __builtin_memset(b, 0, sizeof(*b));
+  b->protocol = walk_protocol(w);
   if (w->table != BL_TABLE_TCP) {
-    b->count = BPF_CORE_READ((struct udp_hslot*)tb_, count);
+    w->row.kind = BL_ROW_SLOT;
+    b->count = BPF_CORE_READ((struct udp_hslot*)object, count);
     return;
   }
+  struct inet_bind_bucket* tb = object;
+  w->row.kind = BL_ROW_BUCKET;
   b->netns = w->known_inum;
   b->port = w->cur_port;
   b->l3mdev = BPF_CORE_READ(tb, l3mdev);
@@ -59,36 +63,30 @@ static __always_inline void walk_fill_bucket(struct bl_walk* w, struct bl_row* r
     *(__u32*)b->fast_addr = BPF_CORE_READ(tb, fast_rcv_saddr);
 }
 
-static __always_inline void walk_fill_sock(struct bl_walk* w, struct bl_row* row, void* sk) {
-  __u8 protocol = w->table == BL_TABLE_TCP   ? IPPROTO_TCP
-                  : w->table == BL_TABLE_UDP ? IPPROTO_UDP
-                                             : IPPROTO_UDPLITE;
-  row->kind = BL_ROW_SOCK;
-  row->udp_hash2 = 0;
-  if (w->table != BL_TABLE_TCP)
-    row->udp_hash2 = BPF_CORE_READ((struct sock_common*)sk, skc_u16hashes[1]);
-  read_sock(&row->sock, sk, protocol, w->known_inum, true);
+static __always_inline void walk_read_sock(struct bl_walk* w, void* object) {
+  struct sock_common* sk = object;
+  w->row.kind = BL_ROW_SOCK;
+  w->row.udp_hash2 = w->table == BL_TABLE_TCP ? 0 : BPF_CORE_READ(sk, skc_u16hashes[1]);
+  read_sock(&w->row.sock, sk, walk_protocol(w), w->known_inum, true);
 }
 
-static __always_inline void walk_row(struct bl_walk* w, void* object, bool head) {
+/* Hands the row on: to the ring buffer inside a call, else to the array. */
+static __always_inline void walk_write_row(struct bl_walk* w) {
   if (w->call) {
     struct bl_holder* h = record_reserve(sizeof(*h), BL_REC_HOLDER, BL_HOOK_TRACEPOINT);
     if (!h) return;
     h->call = w->call;
-    if (head)
-      walk_fill_bucket(w, &h->row, object);
-    else
-      walk_fill_sock(w, &h->row, object);
+    __builtin_memcpy(&h->row, &w->row, sizeof(h->row));
+    bpf_ringbuf_submit(h, BPF_RB_NO_WAKEUP); /* the record of the call will wake the reader */
     w->rows++;
-    record_submit(h, false);
     return;
   }
-  struct bl_row* row = walk_new_row(w);
+  if (w->seen++ < w->skip) return;
+  __u32 index = w->rows;
+  struct bl_row* row = bpf_map_lookup_elem(&walk_rows, &index);
   if (!row) return;
-  if (head)
-    walk_fill_bucket(w, row, object);
-  else
-    walk_fill_sock(w, row, object);
+  __builtin_memcpy(row, &w->row, sizeof(*row));
+  w->rows++;
 }
 
 /* Remembers the inode number of the last namespace, as most rows share it. */
@@ -179,7 +177,8 @@ static __always_inline int walk_step_tb(struct bl_walk* w) {
   w->net = (__u64)net;
   w->cur_port = port;
   if (!walk_wants(w, port, walk_inum(w, net))) return 0;
-  walk_row(w, tb, true);
+  w->object = (__u64)tb;
+  w->object_is_head = 1;
   w->node2 = 0;
   w->sk_node = 0;
   if (compat_has_bhash2_owners()) {
@@ -197,8 +196,9 @@ static __always_inline int walk_step_tb2(struct bl_walk* w) {
     w->phase = WALK_TB;
     return 0;
   }
-  w->sk_node = (__u64)compat_bucket2_first((void*)w->node2);
-  w->node2 = (__u64)BPF_CORE_READ((struct hlist_node*)w->node2, next);
+  struct hlist_node* node = (void*)w->node2;
+  w->sk_node = (__u64)compat_bucket2_first(node);
+  w->node2 = (__u64)BPF_CORE_READ(node, next);
   w->phase = WALK_SK;
   return 0;
 }
@@ -216,7 +216,7 @@ static __always_inline int walk_step_sk(struct bl_walk* w) {
     walk_retry(w);
     return 0;
   }
-  walk_row(w, sk, false);
+  w->object = (__u64)sk;
   return 0;
 }
 
@@ -228,49 +228,71 @@ static __always_inline int walk_step_udp(struct bl_walk* w) {
   struct sock_common* sk = (void*)w->node - bpf_core_field_offset(struct sock_common, skc_node);
   struct net* net = BPF_CORE_READ(sk, skc_net.net);
   __u32 port = BPF_CORE_READ(sk, skc_num);
-  w->node = (__u64)BPF_CORE_READ(sk, skc_node.next);
-  if (w->port && w->port != port) return 0;
-  if (((port + BPF_CORE_READ(net, hash_mix)) & (w->buckets - 1)) != w->bucket) {
+  __u32 mix = BPF_CORE_READ(net, hash_mix);
+  if (((port + mix) & (w->buckets - 1)) != w->bucket) {
     walk_retry(w);
     return 0;
   }
-  if (!walk_wants(w, port, walk_inum(w, net))) return 0;
-  if (!w->head_done) {
-    __u64 bucket = w->bucket;
-    walk_row(w, (void*)w->table_addr + bucket * bpf_core_type_size(struct udp_hslot), true);
+  bool wanted = walk_wants(w, port, walk_inum(w, net));
+  if (wanted && !w->head_done) {
+    /* The head first; the socket comes in the next step. */
     w->head_done = 1;
+    w->object = w->table_addr + (__u64)w->bucket * bpf_core_type_size(struct udp_hslot);
+    w->object_is_head = 1;
+    return 0;
   }
-  walk_row(w, sk, false);
+  w->node = (__u64)BPF_CORE_READ(sk, skc_node.next);
+  if (wanted) w->object = (__u64)sk;
   return 0;
 }
 
-/*
- * Up to WALK_STEPS steps. Returns 1 when there is nothing to do before user
- * space has taken the rows, or at the end.
- */
-static __attribute__((noinline)) int walk_steps(struct bl_walk* w) {
-  for (int i = 0; i < WALK_STEPS; i++) {
-    int stop = 0;
-    /* Two rows at most per step. */
-    if (!w->call && w->rows + 2 > w->max_rows) {
-      walk_full(w);
-      return 1;
-    }
-    __u32 phase = w->phase;
-    if (phase == WALK_BUCKET)
-      stop = walk_step_bucket(w);
-    else if (phase == WALK_TB)
-      stop = walk_step_tb(w);
-    else if (phase == WALK_TB2)
-      stop = walk_step_tb2(w);
-    else if (phase == WALK_SK)
-      stop = walk_step_sk(w);
-    else
-      stop = walk_step_udp(w);
-    if (stop) return 1;
+/* One step. Returns 1 when there is nothing to do before user space has taken
+ * the rows, or at the end. */
+static __always_inline int walk_step(struct bl_walk* w) {
+  int stop = 0;
+  if (!w->call && w->rows >= w->max_rows) {
+    walk_full(w);
+    return 1;
   }
+  w->object = 0;
+  w->object_is_head = 0;
+  __u32 phase = w->phase;
+  if (phase == WALK_BUCKET)
+    stop = walk_step_bucket(w);
+  else if (phase == WALK_TB)
+    stop = walk_step_tb(w);
+  else if (phase == WALK_TB2)
+    stop = walk_step_tb2(w);
+  else if (phase == WALK_SK)
+    stop = walk_step_sk(w);
+  else
+    stop = walk_step_udp(w);
+  if (stop || !w->object) return stop;
+  if (w->object_is_head)
+    walk_read_bucket(w, (void*)w->object);
+  else
+    walk_read_sock(w, (void*)w->object);
+  walk_write_row(w);
   return 0;
 }
+
+#ifdef BL_FLAT_LOOP
+static __attribute__((noinline)) void walk_steps(struct bl_walk* w, __u32 steps) {
+  for (__u32 i = 0; i < WALK_STEPS; i++)
+    if (walk_step(w)) break;
+}
+#else
+struct walk_loop {
+  struct bl_walk* w;
+};
+
+static long walk_loop_step(__u32 index, struct walk_loop* loop) { return walk_step(loop->w); }
+
+static __always_inline void walk_steps(struct bl_walk* w, __u32 steps) {
+  struct walk_loop loop = {w};
+  bpf_loop(steps, walk_loop_step, &loop, 0);
+}
+#endif
 
 /* Finds the table that a socket of this kind is hashed in. */
 static __always_inline bool walk_open(struct bl_walk* w, void* sk) {
@@ -307,8 +329,8 @@ static __always_inline __u32 walk_refused(void* sk, __u32 protocol, __u16 port, 
   if (walk_open(w, sk)) {
     w->bucket = (port + BPF_CORE_READ(net, hash_mix)) & (w->buckets - 1);
     w->end = w->bucket + 1;
-    if (walk_steps(w)) flags = BL_CF_HOLDERS;
-    if (w->rows) flags |= BL_CF_HOLDERS;
+    walk_steps(w, WALK_STEPS_REFUSED);
+    flags = w->done ? BL_CF_HOLDERS : BL_CF_HOLDERS | BL_CF_TRUNCATED;
     if (w->torn) flags |= BL_CF_TORN;
   }
   bpf_map_delete_elem(&walks, &key);
@@ -334,7 +356,7 @@ int walk(void* ctx) {
     }
     w->end = w->buckets;
   }
-  walk_steps(w);
+  walk_steps(w, WALK_STEPS);
   return 0;
 }
 

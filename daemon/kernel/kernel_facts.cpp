@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <mntent.h>
@@ -164,6 +165,8 @@ KernelFacts probe_kernel() {
   facts.cgroup_programs =
       try_load(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE, 0, 1) == 0 &&
       try_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, 0, 1) == 0;
+  facts.loop_helper =
+      ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
   if (!facts.btf) return facts;
   const long pmu = kprobe_pmu();
   if (pmu < 0) facts.kprobe_refusal = "not built into the kernel";

@@ -3,6 +3,7 @@
 #include <bindlens/kernel/kernel_facts.h>
 
 #include "bindlens.skel.h"
+#include "flat_object.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,6 +16,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdarg>
+#include <cstdlib>
 #include <cstring>
 
 namespace bindlens::kernel {
@@ -33,9 +35,15 @@ thread_local std::string libbpf_log;
 
 int keep_warnings(libbpf_print_level level, const char* format, va_list args) {
   if (level != LIBBPF_WARN) return 0;
-  char line[512];
-  ::vsnprintf(line, sizeof line, format, args);
-  if (libbpf_log.size() < 64 * 1024) libbpf_log += line;
+  // The verifier's log is long and its end tells the reason.
+  std::string text(1024 * 1024, '\0');
+  const int n = ::vsnprintf(text.data(), text.size(), format, args);
+  text.resize(std::clamp<size_t>(static_cast<size_t>(std::max(n, 0)), 0, text.size() - 1));
+  constexpr size_t head = 200;
+  constexpr size_t tail = 1500;
+  if (text.size() > head + tail)
+    text = text.substr(0, head) + "\n[...]\n" + text.substr(text.size() - tail);
+  libbpf_log += text;
   return 0;
 }
 
@@ -103,6 +111,20 @@ void disable_program(AttachWishes& wishes, const AttachPlan& plan, std::string_v
       if (a.program == program) wishes.disabled.insert(hook.name + "/" + hook.route);
 }
 
+// One source, compiled with and without bpf_loop(): same programs, maps and
+// variables, so that one skeleton type serves for both.
+bindlens_bpf* open_object(bool with_loop_helper) {
+  auto* object = static_cast<bindlens_bpf*>(std::calloc(1, sizeof(bindlens_bpf)));
+  if (object == nullptr || bindlens_bpf__create_skeleton(object) != 0) {
+    bindlens_bpf__destroy(object);
+    return nullptr;
+  }
+  if (!with_loop_helper) object->skeleton->data = flat_object(object->skeleton->data_sz);
+  if (::bpf_object__open_skeleton(object->skeleton, nullptr) == 0) return object;
+  bindlens_bpf__destroy(object);
+  return nullptr;
+}
+
 uint32_t ring_size(uint32_t wanted) {
   const auto page = static_cast<uint32_t>(::sysconf(_SC_PAGESIZE));
   return std::bit_ceil(std::max(wanted, page));
@@ -121,7 +143,7 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
   object.rodata->release_by_state = plan.release_by_state;
   object.rodata->in_kernel_by_cgroup = plan.in_kernel_by_cgroup;
   object.rodata->children_unmarked = plan.children_unmarked;
-  object.bss->wake_bytes = ring_size(options.ring_bytes) / 8;
+  object.data->wake_bytes = ring_size(options.ring_bytes) / 8;
 }
 
 Error load_error(int code) {
@@ -171,7 +193,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
     s->impl_ = std::make_unique<Impl>();
     if (s->object_ != nullptr) bindlens_bpf__destroy(s->object_);
     libbpf_log.clear();
-    s->object_ = bindlens_bpf__open();
+    s->object_ = open_object(s->facts_.loop_helper);
     if (s->object_ == nullptr) return fail_errno("opening the BPF object");
     configure(*s->object_, s->plan_, s->facts_, options);
     if (const int err = bindlens_bpf__load(s->object_); err != 0) {
@@ -211,7 +233,7 @@ size_t Session::consume(const RecordSink& sink, size_t limit) {
 }
 
 void Session::request_wakeup() {
-  object_->bss->reader_sleeps = 1;
+  object_->data->reader_sleeps = 1;
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 

@@ -193,13 +193,6 @@ struct bl_holder {
   struct bl_row row;
 };
 
-/* One descriptor of one process (task-file iterator). */
-struct bl_owner {
-  bl_u64 sk;
-  bl_u32 pid;
-  bl_u32 fd;
-};
-
 /*
  * The walk of the kernel's bind tables: user space writes the upper part, runs
  * the program until `done`, and takes `rows` rows after each run. The program
@@ -235,6 +228,7 @@ struct bl_walk {
   bl_u64 node;      /* next bind bucket, or next UDP socket */
   bl_u64 node2;     /* next address bucket (TCP from 6.8) */
   bl_u64 sk_node;   /* next socket of the bucket (TCP) */
+  bl_u64 object;    /* to be read at the end of this step, 0 = nothing */
   bl_u64 net;       /* of the current bucket */
   bl_u64 known_net; /* last namespace looked up, and its inode number */
   bl_u32 known_inum;
@@ -245,6 +239,16 @@ struct bl_walk {
   bl_u32 skip;
   bl_u32 tries;
   bl_u32 head_done; /* UDP: the head of this slot was written */
+  bl_u32 object_is_head;
+  bl_u32 pad;
+  struct bl_row row; /* being made */
+};
+
+/* One descriptor of one process (task-file iterator). */
+struct bl_owner {
+  bl_u64 sk;
+  bl_u32 pid;
+  bl_u32 fd;
 };
 
 /* Where records were lost. One counter per place. */

@@ -21,6 +21,7 @@ struct KernelFacts {
   bool cgroup_v2 = false;       // a v2 hierarchy is mounted
   bool cgroup_programs = false; // and takes programs for sockets
   bool owner_iterator = false;  // iter/task_file
+  bool loop_helper = false;     // bpf_loop(), from 5.17
   std::string trampoline_refusal; // why none of them works, empty when some do
   std::string kprobe_refusal;
   std::set<std::string, std::less<>> trampolines; // functions
