@@ -1,0 +1,81 @@
+#include "commands.h"
+#include "fetch.h"
+#include "phrases.h"
+#include "screens.h"
+#include "text.h"
+
+namespace bindlens::cli {
+namespace {
+
+using protocol::EventView;
+
+constexpr size_t type_width = 9; // the usual types; longer ones push on
+
+std::string padded(std::string text, size_t width) {
+  if (text.size() < width) text.append(width - text.size(), ' ');
+  return text;
+}
+
+std::string gap_text(const EventView& e) {
+  const std::string reason = e.reason.empty() ? "" : ": " + plain(e.reason);
+  return count_of(e.lost, "event") + " lost here" + reason;
+}
+
+std::string fail_text(const protocol::FailureView& f) {
+  std::string text = f.error + "  " + f.call + " " + socket_text(f.asked);
+  if (f.process) text += "  " + process_text(*f.process);
+  if (!f.rule.empty()) text += "  rule " + f.rule;
+  if (!f.holders.empty()) {
+    const std::string owner = owner_text(f.holders.front());
+    text += "  holder " + socket_text(f.holders.front()) + (owner == "-" ? "" : " " + owner);
+  }
+  return text;
+}
+
+std::string change_text(const EventView& e) {
+  std::string text = socket_text(e.socket);
+  text += "  " + (e.process ? process_text(*e.process) : std::string("kernel"));
+  if (e.process)
+    if (const std::string place = place_text(*e.process); !place.empty())
+      text += " (" + place + ")";
+  for (const std::string& flag : flag_texts(e.socket))
+    text += "  " + flag;
+  if (!e.socket.netns_name.empty()) text += "  netns " + plain(e.socket.netns_name);
+  return text;
+}
+
+} // namespace
+
+std::string event_line(const EventView& e, const Style& style) {
+  const std::string type = plain(e.type);
+  std::string text = log_time(e.time) + "  " + padded(type, type_width) + "  ";
+  if (type == "gap")
+    text += gap_text(e);
+  else
+    text += e.failure ? fail_text(*e.failure) : change_text(e);
+  if (style.width != 0) text = cut(text, style.width);
+  if (type == "gap") return style.warning(text) + "\n";
+  return (type == "fail" ? style.critical(text) : text) + "\n";
+}
+
+int run_events(const Common& common, const Query& query) {
+  const std::string target = protocol::make_target("/v1/events", query.parameters);
+  if (common.json) {
+    const auto copied = copy_answer(common, target);
+    return copied ? finish(common, exit_done) : copied.error();
+  }
+  Result<void> readable;
+  const auto fetched = for_each_line(
+      common, target,
+      [&](std::string_view line) {
+        const auto event = protocol::read_event(line);
+        if (!event) readable = std::unexpected(event.error());
+        return event && common.out->write(event_line(*event, common.style));
+      },
+      [&] { common.out->flush(); });
+  if (!fetched) return fetched.error();
+  if (!readable) return complain(exit_error, readable.error().text);
+  return finish(common, exit_done);
+}
+
+} // namespace bindlens::cli

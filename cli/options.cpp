@@ -1,0 +1,275 @@
+#include "options.h"
+
+#include "commands.h"
+#include "fetch.h"
+
+#include <bindlens/protocol/client.h>
+#include <bindlens/util/clock.h>
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+
+namespace bindlens::cli {
+namespace {
+
+using protocol::Listing;
+
+// A mistake on the command line that CLI11 does not see.
+struct UsageError {
+  std::string text;
+};
+
+struct GlobalOptions {
+  std::string socket;
+  bool json = false;
+  ColorMode color = ColorMode::automatic;
+};
+
+// The values of a listing's flags, by the name of the query parameter.
+using FilterValues = std::map<std::string, std::vector<std::string>, std::less<>>;
+
+struct FilterFlag {
+  std::string_view parameter;
+  const char* flags;
+  const char* value; // "" for a switch
+  const char* help;
+};
+
+// In the order of --help. Which of them a listing takes is query.h's decision.
+constexpr FilterFlag filter_flags[] = {
+    {"proto", "--proto", "LIST", "tcp, udp, udplite, mptcp"},
+    {"port", "-p,--port", "LIST", "ports and ranges: 80,443,8000-8100"},
+    {"addr", "--addr", "ADDR", "local address; * is 0.0.0.0"},
+    {"state", "--state", "LIST", "BOUND, LISTEN, ESTABLISHED, TIME_WAIT, ..."},
+    {"pid", "--pid", "N", "process that bound the socket or has it open"},
+    {"comm", "--comm", "NAME", "name of such a process"},
+    {"uid", "--uid", "USER", "user of the socket, by number or name"},
+    {"netns", "--netns", "NS", "network namespace: inode number, name or pid"},
+    {"unit", "--unit", "UNIT", "systemd unit, such as nginx.service"},
+    {"container", "--container", "ID", "container id, or its beginning"},
+    {"rule", "--rule", "LIST", "rule ids, see RULES in bindlens(1)"},
+    {"type", "--type", "LIST", "bind, autobind, listen, connect, release, fail, gap, ..."},
+    {"since", "--since", "TIME", "10m, 2h, HH:MM, yesterday, YYYY-MM-DD HH:MM, RFC 3339"},
+    {"until", "--until", "TIME", "as --since"},
+    {"limit", "-n,--limit", "N", "at most N: ls the first, else the newest"},
+    {"all", "-a,--all", "", "connections and TIME_WAIT sockets, too"},
+    {"wide", "-w,--wide", "", "more columns; JSON: the state of the bind bucket"},
+    {"follow", "-f,--follow", "", "carry on with what happens from now on"},
+};
+
+void add_filter(CLI::App& command, Listing listing, FilterValues& values) {
+  const auto names = protocol::filter_names(listing);
+  for (const FilterFlag& f : filter_flags) {
+    if (std::ranges::find(names, f.parameter) == names.end()) continue;
+    const std::string name(f.parameter);
+    if (*f.value == '\0')
+      command.add_flag_callback(
+          f.flags, [&values, name] { values[name] = {"1"}; }, f.help);
+    else
+      command.add_option(f.flags, values[name], f.help)
+          ->type_name(f.value)
+          ->allow_extra_args(false);
+  }
+}
+
+// "--port" for "port".
+[[noreturn]] void reject(const protocol::FieldError& e) {
+  const bool is_flag =
+      !e.field.empty() && std::islower(static_cast<unsigned char>(e.field[0])) != 0;
+  throw UsageError{(is_flag ? "--" : "") + e.field + " " + e.text};
+}
+
+Query make_query(Listing listing, const FilterValues& values) {
+  const auto now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
+  Query query;
+  for (const auto& [name, given] : values)
+    for (const std::string& value : given)
+      query.parameters.emplace_back(name, value);
+  auto spec = protocol::parse_filter(listing, query.parameters, now);
+  if (!spec) reject(spec.error());
+  query.spec = std::move(*spec);
+  for (auto& [name, value] : query.parameters) {
+    if (name == "since") value = protocol::to_rfc3339(*query.spec.since);
+    if (name == "until") value = protocol::to_rfc3339(*query.spec.until);
+  }
+  return query;
+}
+
+// "8080", "10.0.0.1:8080", "[::1]:8080" of `bindlens why` as flags. Who copies
+// "*:8080" from ss means the port, whatever the address.
+void add_target(FilterValues& values, const std::string& target) {
+  if (target.empty()) return;
+  std::string port = target;
+  if (target.find(':') != std::string::npos) {
+    const auto endpoint = model::parse_endpoint(target);
+    if (!endpoint)
+      throw UsageError{"'" + target +
+                       "' is no ADDR:PORT; accepted are 192.0.2.1:80, [2001:db8::1]:80, *:80 and "
+                       "a port alone"};
+    port = std::to_string(endpoint->port);
+    if (!target.starts_with('*')) values["addr"].push_back(to_string(endpoint->addr));
+  }
+  values["port"].push_back(port);
+}
+
+// Commands that exist in other versions: an unknown name would be misleading.
+void add_absent(CLI::App& app) {
+  for (const char* name : {"reuseport", "timewait", "ports", "audit", "top"}) {
+    auto* command = app.add_subcommand(name)->group("");
+    command->allow_extras()->prefix_command()->parse_complete_callback([name] {
+      throw UsageError{std::string("'") + name +
+                       "' is not in this version of bindlens (" BINDLENS_VERSION ")"};
+    });
+  }
+}
+
+// Everything that the options are read into. CLI11 keeps references to it.
+struct CommandLine {
+  CLI::App app{"Who holds which port, and why a bind failed.", "bindlens"};
+  GlobalOptions global;
+  FilterValues ls_filter, why_filter, events_filter;
+  std::string why_target;
+  protocol::CheckArguments check;
+  std::function<int(const Common&)> command; // what was chosen
+
+  CommandLine();
+
+ private:
+  CLI::App* add(const char* name, const char* help);
+  void add_globals();
+  void add_listings();
+  void add_check();
+};
+
+CLI::App* CommandLine::add(const char* name, const char* help) {
+  return app.add_subcommand(name, help)->fallthrough();
+}
+
+void CommandLine::add_globals() {
+  const char* from_environment = std::getenv("BINDLENS_SOCKET");
+  global.socket = from_environment != nullptr && *from_environment != '\0'
+                      ? std::string(from_environment)
+                      : std::string(protocol::default_socket_path);
+  app.add_option("--socket", global.socket, "the daemon's socket; also $BINDLENS_SOCKET")
+      ->type_name("PATH");
+  app.add_flag("--json", global.json, "JSON, one object per line");
+  const std::map<std::string, ColorMode> modes = {
+      {"auto", ColorMode::automatic}, {"always", ColorMode::always}, {"never", ColorMode::never}};
+  app.add_option_function<std::string>(
+         "--color",
+         [this, modes](const std::string& text) {
+           const auto mode = modes.find(text);
+           if (mode == modes.end())
+             throw UsageError{"--color '" + text + "' is not one of auto, always, never"};
+           global.color = mode->second;
+         },
+         "auto, always or never; auto honours NO_COLOR")
+      ->type_name("WHEN");
+  app.set_version_flag("--version", "bindlens " BINDLENS_VERSION);
+  app.set_help_flag("-h,--help", "this text");
+  app.get_formatter()->column_width(28);
+  app.fallthrough();
+}
+
+void CommandLine::add_listings() {
+  auto* ls = add("ls", "every socket that holds a port, in every network namespace");
+  add_filter(*ls, Listing::sockets, ls_filter);
+  ls->final_callback([this] {
+    command = [query = make_query(Listing::sockets, ls_filter)](const Common& c) {
+      return run_ls(c, query);
+    };
+  });
+  auto* why = add("why", "why a bind, listen or connect failed, newest first");
+  why->add_option("target", why_target, "a port, or address and port")->type_name("PORT|ADDR:PORT");
+  add_filter(*why, Listing::failures, why_filter);
+  why->final_callback([this] {
+    add_target(why_filter, why_target);
+    command = [this, query = make_query(Listing::failures, why_filter)](const Common& c) {
+      return run_why(c, query, why_target);
+    };
+  });
+  auto* events = add("events", "what happened to ports, oldest first");
+  add_filter(*events, Listing::events, events_filter);
+  events->final_callback([this] {
+    command = [query = make_query(Listing::events, events_filter)](const Common& c) {
+      return run_events(c, query);
+    };
+  });
+  add("status", "the daemon's health: hooks, losses, size of the table")->final_callback([this] {
+    command = run_status;
+  });
+  add("verify", "read the kernel's sockets again and compare")->final_callback([this] {
+    command = run_verify;
+  });
+}
+
+void CommandLine::add_check() {
+  auto* c = add("check", "would this bind succeed right now?");
+  c->add_option("proto", check.proto, "tcp, udp or udplite")->type_name("PROTO")->required();
+  c->add_option("address", check.addr_port, "192.0.2.1:80, [::1]:80 or *:80; port 0 is any")
+      ->type_name("ADDR:PORT")
+      ->required();
+  c->add_flag("--reuseaddr", check.reuseaddr, "with SO_REUSEADDR");
+  c->add_flag("--reuseport", check.reuseport, "with SO_REUSEPORT");
+  auto* v6only = c->add_flag_callback(
+      "--v6only", [this] { check.v6only = true; }, "with IPV6_V6ONLY");
+  c->add_flag_callback(
+       "--no-v6only", [this] { check.v6only = false; }, "without IPV6_V6ONLY")
+      ->excludes(v6only);
+  c->add_flag("--listen", check.listen, "and listen on it");
+  c->add_option("--uid", check.uid, "as this user; else yours")->type_name("USER");
+  c->add_option("--dev", check.dev, "with SO_BINDTODEVICE")->type_name("IFNAME");
+  c->add_flag("--freebind", check.freebind, "with IP_FREEBIND");
+  c->add_flag("--transparent", check.transparent, "with IP_TRANSPARENT");
+  c->add_option("--netns", check.netns, "in this namespace; else yours")->type_name("NS");
+  c->add_option("--os", check.os, "by the rules of this system; else the running kernel's")
+      ->type_name("PROFILE");
+  c->final_callback([this] {
+    auto body = protocol::check_body(check);
+    if (!body) reject(body.error());
+    command = [body = std::move(*body)](const Common& common) { return run_check(common, body); };
+  });
+}
+
+CommandLine::CommandLine() {
+  add_globals();
+  add_listings();
+  add_check();
+  add_absent(app);
+  app.require_subcommand(1);
+}
+
+int usage(std::string_view text) {
+  complain(exit_usage, text);
+  std::cerr << "Try 'bindlens --help'.\n";
+  return exit_usage;
+}
+
+} // namespace
+
+int run(int argc, const char* const* argv) {
+  CommandLine line;
+  try {
+    line.app.parse(argc, argv);
+  } catch (const CLI::Success& help) { // --help, --version
+    return line.app.exit(help);
+  } catch (const CLI::ParseError& e) {
+    return usage(e.what());
+  } catch (const UsageError& e) {
+    return usage(e.text);
+  }
+  Output out(STDOUT_FILENO);
+  const Common common{.socket = line.global.socket,
+                      .json = line.global.json,
+                      .style = style_of(STDOUT_FILENO, line.global.color),
+                      .out = &out};
+  return line.command(common);
+}
+
+} // namespace bindlens::cli

@@ -1,0 +1,111 @@
+#include "commands.h"
+#include "fetch.h"
+#include "screens.h"
+#include "text.h"
+
+namespace bindlens::cli {
+namespace {
+
+using protocol::StatusView;
+
+constexpr size_t label_width = 15;
+
+// "label          text", the text wrapped beside its label.
+std::string entry(std::string_view label, std::string_view text, const Style& style) {
+  std::string lines = paragraph(text, label_width, 0, style);
+  lines.replace(0, label.size(), label);
+  return lines;
+}
+
+std::string listed(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& t : texts)
+    out += (out.empty() ? "" : ", ") + t;
+  return out.empty() ? "nothing" : out;
+}
+
+int64_t ns(uint64_t t) {
+  return static_cast<int64_t>(t);
+}
+
+std::string table_text(const StatusView& s) {
+  std::string text = count_of(s.sockets, "socket") + " in " + count_of(s.namespaces, "namespace");
+  if (s.verified_ago_ns)
+    text += ", verified " + duration(ns(*s.verified_ago_ns)) + " ago, " +
+            count_of(s.differences, "difference");
+  else
+    text += ", not yet verified";
+  if (!s.source.empty())
+    text += "; last snapshot by " + s.source + " in " + duration(ns(s.snapshot_ns));
+  return text;
+}
+
+std::string events_text(const StatusView& s) {
+  return thousands(s.events_seen) + " seen, " + thousands(s.events_lost) + " lost, " +
+         count_of(s.resyncs, "resync");
+}
+
+std::string kept_text(const StatusView& s) {
+  return thousands(s.failures_seen) + " seen; kept" +
+         (s.history.empty() ? "" : " in " + s.history) + ": " +
+         count_of(s.failures_kept, "failure") + ", " + count_of(s.events_kept, "event");
+}
+
+std::string rules_text(const StatusView& s) {
+  std::string text;
+  for (const auto& v : s.rules)
+    text += (text.empty() ? "" : ", ") + v.name + " " + v.value + (v.assumed ? " (assumed)" : "");
+  if (s.calibration_ns != 0) text = "calibrated in " + duration(ns(s.calibration_ns)) + ": " + text;
+  return text;
+}
+
+// What works is one word each; what does not gets its own line and reason.
+std::string hook_entries(const StatusView& s, const Style& style) {
+  std::string attached;
+  std::string missing;
+  for (const auto& h : s.hooks) {
+    if (h.state == "attached") {
+      attached += (attached.empty() ? "" : ", ") + h.name + " " + h.tier;
+      continue;
+    }
+    std::string text = h.name + " " + h.state;
+    if (!h.detail.empty()) text += ": " + h.detail;
+    if (!h.effect.empty()) text += "; " + h.effect;
+    missing += entry("", text, style);
+  }
+  return entry("hooks", attached.empty() ? "none attached" : attached, style) + missing;
+}
+
+} // namespace
+
+std::string status_screen(const StatusView& s, const Style& style) {
+  std::string head =
+      "bindlensd " + s.version + ", up " + duration(ns(s.uptime_ns)) + ", tier " + s.tier;
+  if (!s.tier_reason.empty()) head += " (" + s.tier_reason + ")";
+  std::string out = paragraph(head, 0, 2, style);
+  out += entry("table", table_text(s), style);
+  if (!s.complete)
+    out += entry("", "incomplete now: events were lost, a new snapshot is on its way", style);
+  out += entry("events", events_text(s), style);
+  out += entry("failures", kept_text(s), style);
+  out += hook_entries(s, style);
+  out += entry("observed", listed(s.observed), style);
+  if (!s.reconstructed.empty()) out += entry("reconstructed", listed(s.reconstructed), style);
+  if (!s.rules.empty()) out += entry("rules", rules_text(s), style);
+  return out;
+}
+
+int run_status(const Common& common) {
+  if (common.json) {
+    const auto copied = copy_answer(common, "/v1/status");
+    return copied ? finish(common, exit_done) : copied.error();
+  }
+  const auto body = fetch_document(common, "/v1/status");
+  if (!body) return body.error();
+  const auto status = protocol::read_status(*body);
+  if (!status) return complain(exit_error, status.error().text);
+  common.out->write(status_screen(*status, common.style));
+  return finish(common, exit_done);
+}
+
+} // namespace bindlens::cli

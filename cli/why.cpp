@@ -1,0 +1,82 @@
+#include "commands.h"
+#include "fetch.h"
+#include "screens.h"
+#include "text.h"
+
+#include <bindlens/util/clock.h>
+
+#include <algorithm>
+
+namespace bindlens::cli {
+namespace {
+
+// Without --limit: the newest failure in full, as that is the answer, and a
+// line for each of so many before it.
+constexpr size_t earlier_lines = 8;
+
+std::string nothing_found(const std::string& asked) {
+  if (asked.empty())
+    return "no bind, listen or connect has failed since the daemon started, as far as this filter "
+           "goes";
+  return "no failure seen for " + asked +
+         " since the daemon started. 'bindlens ls --port PORT --all' shows who holds a port; "
+         "'bindlens check tcp ADDR:PORT' tells whether a bind would succeed now";
+}
+
+std::string earlier(const std::vector<protocol::FailureView>& failures, size_t from,
+                    const Style& style, protocol::WallNs now) {
+  if (from >= failures.size()) return {};
+  const size_t to = std::min(failures.size(), from + earlier_lines);
+  std::string out = "\nEarlier\n";
+  for (size_t i = from; i < to; ++i) {
+    Style narrower = style;
+    if (style.width > 2) narrower.width = style.width - 2;
+    out += "  " + why_line(failures[i], narrower, now);
+  }
+  if (to < failures.size()) out += "  and more; --limit N shows the newest N in full\n";
+  return out;
+}
+
+int why_json(const Common& common, const std::string& target) {
+  bool any = false;
+  const auto fetched = for_each_line(common, target, [&](std::string_view line) {
+    any = true;
+    return common.out->write(line) && common.out->write("\n");
+  });
+  if (!fetched) return fetched.error();
+  return finish(common, any ? exit_done : exit_no);
+}
+
+} // namespace
+
+int run_why(const Common& common, const Query& query, const std::string& asked) {
+  auto parameters = query.parameters;
+  if (common.json) return why_json(common, protocol::make_target("/v1/failures", parameters));
+  const bool limited = query.spec.limit.has_value();
+  // One more than is shown, to know whether there is more.
+  if (!limited) parameters.emplace_back("limit", std::to_string(earlier_lines + 2));
+
+  std::vector<protocol::FailureView> failures;
+  Result<void> readable;
+  const auto fetched = for_each_line(common, protocol::make_target("/v1/failures", parameters),
+                                     [&](std::string_view line) {
+                                       auto failure = protocol::read_failure(line);
+                                       if (!failure) readable = std::unexpected(failure.error());
+                                       if (failure) failures.push_back(std::move(*failure));
+                                       return readable.has_value();
+                                     });
+  if (!fetched) return fetched.error();
+  if (!readable) return complain(exit_error, readable.error().text);
+  if (failures.empty()) return complain(exit_no, nothing_found(asked));
+
+  const auto now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
+  const size_t in_full = limited ? failures.size() : 1;
+  for (size_t i = 0; i < in_full; ++i) {
+    if (i > 0) common.out->write("\n");
+    common.out->write(why_screen(failures[i], common.style, now));
+  }
+  common.out->write(earlier(failures, in_full, common.style, now));
+  return finish(common, exit_done);
+}
+
+} // namespace bindlens::cli
