@@ -46,10 +46,8 @@ const Interface* find_interface(const HostFacts& facts, uint32_t dev) {
   return it == facts.interfaces->end() ? nullptr : &*it;
 }
 
-// __inet_dev_addr_type(): the longest prefix of one table; `only_dev` = 0 takes
-// any device. Empty: not known.
-std::optional<RouteType> address_type(const HostFacts& facts, const Address& a, uint32_t table,
-                                      uint32_t only_dev) {
+// inet_addr_type_table(): the longest prefix of one table. Empty: not known.
+std::optional<RouteType> address_type(const HostFacts& facts, const Address& a, uint32_t table) {
   if (a.is_wildcard() || a == Address::v4(255, 255, 255, 255)) return RouteType::broadcast;
   if (a.is_multicast()) return RouteType::multicast;
   if (!facts.routes) return std::nullopt;
@@ -63,8 +61,7 @@ std::optional<RouteType> address_type(const HostFacts& facts, const Address& a, 
   // A namespace in which no address was ever configured has no local table, and
   // then the kernel takes every address for a broadcast one.
   if (!table_seen) return std::nullopt;
-  if (best == nullptr || (only_dev != 0 && best->dev != only_dev)) return RouteType::unicast;
-  return best->type;
+  return best == nullptr ? RouteType::unicast : best->type;
 }
 
 bool accepts(RouteType t) {
@@ -76,13 +73,13 @@ bool nonlocal_allowed(const Request& r, const std::optional<bool>& sysctl) {
          sysctl.value_or(false);
 }
 
-// inet_addr_valid_or_nonlocal().
-bool v4_address_ok(const Request& r, const HostFacts& facts, const Address& a, uint32_t only_dev,
-                   uint32_t dev, Verdict& out) {
+// inet_addr_valid_or_nonlocal(). The device counts by its VRF alone.
+bool v4_address_ok(const Request& r, const HostFacts& facts, const Address& a, uint32_t dev,
+                   Verdict& out) {
   if (a.is_wildcard() || nonlocal_allowed(r, facts.nonlocal_bind4)) return true;
   const Interface* i = find_interface(facts, dev);
   const uint32_t table = i != nullptr && i->vrf_table != 0 ? i->vrf_table : local_table;
-  const auto type = address_type(facts, a, table, only_dev);
+  const auto type = address_type(facts, a, table);
   if (!type) {
     undecided(out, "whether " + to_string(a) + " is an address of this network namespace");
     return true;
@@ -114,7 +111,7 @@ bool privilege_ok(const Request& r, const HostFacts& facts, Verdict& out) {
 }
 
 bool state_ok(const Request& r, Verdict& out) {
-  return !r.has_port || refuse_early(out, EINVAL, Rule::already_bound);
+  return !(r.has_port || r.connected) || refuse_early(out, EINVAL, Rule::already_bound);
 }
 
 bool check_bind4(const Request& r, const HostFacts& facts, uint32_t dev, Verdict& out) {
@@ -122,7 +119,7 @@ bool check_bind4(const Request& r, const HostFacts& facts, uint32_t dev, Verdict
   // one and arrives here as such.
   if (r.local.addr.family != Family::inet)
     return refuse_early(out, EAFNOSUPPORT, Rule::invalid_argument);
-  return v4_address_ok(r, facts, r.local.addr, 0, dev, out) && privilege_ok(r, facts, out) &&
+  return v4_address_ok(r, facts, r.local.addr, dev, out) && privilege_ok(r, facts, out) &&
          state_ok(r, out);
 }
 
@@ -184,14 +181,14 @@ bool check_bind6(const Request& r, const HostFacts& facts, uint32_t& dev, Verdic
   if (!privilege_ok(r, facts, out) || !state_ok(r, out)) return false;
   if (v4_mapped) {
     if (r.flags.has(SocketFlag::v6only)) return refuse_early(out, EINVAL, Rule::invalid_argument);
-    return device_ok(facts, dev, out) && v4_address_ok(r, facts, *a.as_v4(), dev, dev, out);
+    return device_ok(facts, dev, out) && v4_address_ok(r, facts, *a.as_v4(), dev, out);
   }
   return a.is_wildcard() || v6_address_ok(r, facts, dev, out);
 }
 
 bool check_listen(const Request& r, Verdict& out) {
   if (!is_tcp(r.proto)) return refuse_early(out, EOPNOTSUPP, Rule::invalid_argument);
-  return !r.has_port || refuse_early(out, EINVAL, Rule::invalid_argument);
+  return !r.connected || refuse_early(out, EINVAL, Rule::invalid_argument);
 }
 
 } // namespace

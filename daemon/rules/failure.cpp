@@ -13,7 +13,7 @@ namespace {
 // What the port table would say if everything before it had passed. The facts
 // were read after the call; the errno proves how far the call came.
 Verdict ask_table_only(Request r, const model::PortView& view, HostFacts facts, const Variants& v) {
-  r.has_port = false;
+  r.has_port = r.connected = false;
   facts.nonlocal_bind4 = facts.nonlocal_bind6 = true;
   facts.cap_net_bind_service = true;
   return decide(r, view, facts, v);
@@ -39,7 +39,8 @@ Rule rule_of_errno(const Request& r, int error, const HostFacts& facts) {
   case EAGAIN:
     return Rule::ephemeral_exhausted;
   case EINVAL:
-    return r.op == Operation::bind && r.has_port ? Rule::already_bound : Rule::invalid_argument;
+    return r.op == Operation::bind && (r.has_port || r.connected) ? Rule::already_bound
+                                                                  : Rule::invalid_argument;
   case EAFNOSUPPORT:
   case ENODEV:
   case EFAULT:

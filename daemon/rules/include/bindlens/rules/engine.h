@@ -46,10 +46,9 @@ struct Request {
   uint32_t uid = 0; // of the socket (fsuid at socket(), or fchown), not of the caller
   uint32_t dev = 0; // SO_BINDTODEVICE, interface index
   uint32_t netns = 0;
-  PortRange own_range; // IP_LOCAL_PORT_RANGE, an end of 0 is unset
-  // bind: the socket already has a port, or is not in CLOSE; listen: it is
-  // connected, or about to be.
-  bool has_port = false;
+  PortRange own_range;      // IP_LOCAL_PORT_RANGE, an end of 0 is unset
+  bool has_port = false;    // bind: the socket already has a port
+  bool connected = false;   // bind, listen: neither in CLOSE nor in LISTEN
   model::SocketId self = 0; // the socket's own row in the view, 0 = it has none
 };
 

@@ -24,7 +24,6 @@ struct Route {
   model::Address prefix; // IPv4
   uint8_t length = 32;   // bits
   RouteType type = RouteType::local;
-  uint32_t dev = 0;   // interface index of the first next hop
   uint32_t table = 0; // RT_TABLE_LOCAL = 255, or the table of a VRF
 };
 
