@@ -34,6 +34,22 @@ uint64_t socket_inode(const char* path) {
 
 std::string fd_dir(uint32_t pid) { return "/proc/" + std::to_string(pid) + "/fd"; }
 
+// A process with very many descriptors is left to the sweep, which is faster then.
+constexpr int max_listed_descriptors = 512;
+
+void add_descriptors(std::vector<bl_owner>& owners, uint32_t pid, const model::Socket& socket) {
+  const std::string path = fd_dir(pid);
+  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), &::closedir);
+  int listed = 0;
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    const std::string_view name(entry->d_name);
+    uint32_t fd = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) continue;
+    if (++listed > max_listed_descriptors) return;
+    if (still_open(pid, fd, socket.inode)) owners.push_back({socket.id, pid, fd});
+  }
+}
+
 } // namespace
 
 OwnerMap::OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at)
@@ -80,17 +96,21 @@ bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
   return inode != 0 && socket_inode((fd_dir(pid) + "/" + std::to_string(fd)).c_str()) == inode;
 }
 
-std::vector<bl_owner> descriptors_of(uint32_t pid, const model::Socket& socket) {
-  std::vector<bl_owner> found;
-  const std::string path = fd_dir(pid);
-  std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), &::closedir);
-  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    const std::string_view name(entry->d_name);
-    uint32_t fd = 0;
-    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) continue;
-    if (still_open(pid, fd, socket.inode)) found.push_back({socket.id, pid, fd});
+Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep, uint32_t binder_pid) {
+  Owners owners;
+  if (socket.inode == 0 || socket.file_refs == 0) { // an orphan, TIME_WAIT, or the kernel's own
+    owners.complete = true;
+    return owners;
   }
-  return found;
+  for (const bl_owner& o : last_sweep.of(socket.id))
+    if (still_open(o.pid, o.fd, socket.inode)) owners.descriptors.push_back(o);
+  const auto accounted = [&] { return owners.descriptors.size() >= socket.file_refs; };
+  const bool binder_known = std::any_of(owners.descriptors.begin(), owners.descriptors.end(),
+                                        [&](const bl_owner& o) { return o.pid == binder_pid; });
+  if (!accounted() && binder_pid != 0 && !binder_known)
+    add_descriptors(owners.descriptors, binder_pid, socket);
+  owners.complete = accounted();
+  return owners;
 }
 
 } // namespace bindlens::kernel

@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -160,6 +161,9 @@ struct Session::Impl {
   Fd cgroup;
   std::vector<Link> links;
   ring_buffer* ring = nullptr;
+  // Edge-triggered: readable after a wake-up, not while records merely wait, so
+  // that batches stay batches.
+  Fd wakeups;
   const RecordSink* sink = nullptr;
   size_t consumed = 0;
   size_t limit = 0;
@@ -219,12 +223,20 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   s->impl_->ring = ::ring_buffer__new(::bpf_map__fd(s->object_->maps.events), &Impl::on_record,
                                       s->impl_.get(), nullptr);
   if (s->impl_->ring == nullptr) return fail_errno("mapping the ring buffer");
+  s->impl_->wakeups = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  if (!s->impl_->wakeups || ::epoll_ctl(s->impl_->wakeups.get(), EPOLL_CTL_ADD,
+                                        ::bpf_map__fd(s->object_->maps.events), &event) != 0)
+    return fail_errno("waiting for the ring buffer");
   return s;
 }
 
-int Session::ring_fd() const { return ::ring_buffer__epoll_fd(impl_->ring); }
+int Session::ring_fd() const { return impl_->wakeups.get(); }
 
 size_t Session::consume(const RecordSink& sink, size_t limit) {
+  epoll_event woken{};
+  ::epoll_wait(impl_->wakeups.get(), &woken, 1, 0); // takes the edge
   impl_->sink = &sink;
   impl_->consumed = 0;
   impl_->limit = limit;
@@ -251,7 +263,7 @@ std::vector<ProgramStats> Session::program_stats() const {
     bpf_prog_info info{};
     __u32 size = sizeof info;
     if (fd < 0 || ::bpf_obj_get_info_by_fd(fd, &info, &size) != 0) continue;
-    all.push_back({::bpf_program__name(program), info.run_cnt, info.run_time_ns,
+    all.push_back({::bpf_program__name(program), info.id, info.run_cnt, info.run_time_ns,
                    info.verified_insns});
   }
   return all;

@@ -53,8 +53,15 @@ Call to_call(uint8_t type) {
 std::expected<CallRecord, DecodeError> decode_call(std::span<const std::byte> bytes) {
   const auto raw = load<bl_call>(bytes);
   if (!valid_socket(raw.sock)) return std::unexpected(DecodeError::bad_field);
-  CallRecord r{to_call(raw.h.type), raw.h.time, to_socket(raw.sock), to_task(raw.task),
-               raw.call,            raw.ret,    raw.flags,           std::nullopt};
+  CallRecord r;
+  r.call = to_call(raw.h.type);
+  r.time = raw.h.time;
+  r.socket = to_socket(raw.sock);
+  r.task = to_task(raw.task);
+  r.call_id = raw.call;
+  r.ret = raw.ret;
+  r.flags = raw.flags;
+  r.scope = raw.req_scope;
   const bool inet = raw.req_family == AF_INET || raw.req_family == AF_INET6;
   if ((raw.flags & BL_CF_NO_ADDRESS) == 0 && inet)
     r.asked = Endpoint{to_address(static_cast<uint8_t>(raw.req_family), raw.req_addr), raw.req_port};

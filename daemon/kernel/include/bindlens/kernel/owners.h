@@ -32,7 +32,14 @@ private:
 // Is descriptor `fd` of `pid` the socket with this inode, now?
 [[nodiscard]] bool still_open(uint32_t pid, uint32_t fd, uint64_t inode);
 
-// Descriptors of one process that are the socket with this inode.
-[[nodiscard]] std::vector<bl_owner> descriptors_of(uint32_t pid, const model::Socket& socket);
+// Who has a socket open, mostly without a sweep: descriptors known from the last
+// one, and those of the binder, are checked in /proc; when they are as many as
+// the file has references, there are no others.
+struct Owners {
+  std::vector<bl_owner> descriptors;
+  bool complete = false; // false: somebody else has it open too; a sweep is needed
+};
+[[nodiscard]] Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep,
+                                  uint32_t binder_pid);
 
 } // namespace bindlens::kernel

@@ -21,6 +21,7 @@ struct SessionOptions {
 
 struct ProgramStats {
   std::string name;
+  uint32_t id = 0;
   uint64_t run_count = 0; // 0 unless kernel.bpf_stats_enabled is set
   uint64_t run_ns = 0;
   uint32_t verified_insns = 0; // from 5.16; 0 before

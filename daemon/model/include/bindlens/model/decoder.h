@@ -32,6 +32,7 @@ struct CallRecord {
   int ret = 0; // 0 or -errno
   uint32_t flags = 0; // enum bl_call_flag
   std::optional<Endpoint> asked; // absent when the address could not be read
+  uint32_t scope = 0;            // sin6_scope_id
 };
 
 struct ReleaseRecord {

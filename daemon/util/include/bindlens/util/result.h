@@ -10,10 +10,12 @@
 namespace bindlens {
 
 // What went wrong, for a person: `text` is a whole sentence without a final
-// dot; `code` is the errno behind it or 0.
+// dot; `code` is the errno behind it or 0; `field` names the part of a request
+// that is wrong, where there is one.
 struct Error {
   std::string text;
   int code = 0;
+  std::string field{};
 };
 
 // The result of anything that can fail:
@@ -30,7 +32,7 @@ using Result = std::expected<T, Error>;
 
 // "context: error"
 [[nodiscard]] inline std::unexpected<Error> fail(const Error& cause, std::string_view context) {
-  return std::unexpected(Error{std::string(context) + ": " + cause.text, cause.code});
+  return std::unexpected(Error{std::string(context) + ": " + cause.text, cause.code, cause.field});
 }
 
 // "context: strerror(code)"

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "core.h"
+
+#include <bindlens/kernel/calibration.h>
+#include <bindlens/server/backend.h>
+
+namespace bindlens::app {
+
+// Answers the API's questions from the core.
+class DaemonBackend : public server::Backend {
+public:
+  DaemonBackend(Core& core, kernel::Session& session, kernel::Namespaces& namespaces,
+                const kernel::Calibration& calibration);
+
+  void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override;
+  std::vector<std::shared_ptr<const model::Failure>> failures(const model::Filter& f) override;
+  std::vector<model::Event> events(const model::Filter& f) override;
+  [[nodiscard]] std::shared_ptr<void> subscribe(EventSink sink) override;
+  protocol::Status status() override;
+  void verify(Done<protocol::VerifyReport> done) override;
+  void check(const protocol::CheckRequest& request, server::Peer peer,
+             Done<protocol::CheckReply> done) override;
+  Result<uint32_t> resolve_user(std::string_view name_or_uid) override;
+  Result<uint32_t> resolve_netns(std::string_view text) override;
+  std::string netns_name(uint32_t netns) override;
+  std::string user_name(uint32_t uid) override;
+  std::string dev_name(uint32_t netns, uint32_t index) override;
+
+private:
+  void list_port(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done);
+  void list_all(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done);
+
+  Core& core_;
+  kernel::Session& session_;
+  kernel::Namespaces& namespaces_;
+  const kernel::Calibration& calibration_;
+  MonoNs started_at_;
+};
+
+} // namespace bindlens::app

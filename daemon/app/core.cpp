@@ -1,0 +1,268 @@
+#include "core.h"
+
+#include <boost/asio/post.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <unistd.h>
+
+namespace bindlens::app {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// While events come, the ring is emptied this often; a wake-up for each would
+// double the cost of a bind.
+constexpr auto poll_interval = 20ms;
+constexpr int polls_before_sleep = 5;
+constexpr size_t records_per_turn = 65536;
+// One failure can have every TIME_WAIT socket of a busy server in its way.
+constexpr size_t max_kept_blockers = 256;
+
+} // namespace
+
+Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::Walker& walker,
+           HostView host, const Options& options)
+    : session_(session), walker_(walker), host_(std::move(host)),
+      events_(options.event_memory), failures_(options.max_failures, options.failure_memory),
+      tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
+                        [this](model::Event e) { publish(std::move(e)); },
+                        [this](model::RefusedCall r) { refused_.push_back(std::move(r)); }}),
+      sweeper_(io, session), io_(io), ring_(io, ::dup(session.ring_fd())), poll_timer_(io),
+      verify_timer_(io), verify_interval_s_(options.verify_interval_s) {}
+
+Result<void> Core::start() {
+  if (auto walked = snapshot(); !walked) return fail(walked.error(), "the first snapshot");
+  catch_up();
+  sweeper_.request([](const Sweeper::Result& swept) {
+    if (!swept) spdlog::warn("{}; holders are looked up in /proc, ignoring", swept.error().text);
+  });
+  session_.request_wakeup();
+  wait_for_wakeup();
+  poll_soon();
+  verify_later();
+  return {};
+}
+
+// --- following the kernel ---------------------------------------------------
+
+void Core::wait_for_wakeup() {
+  ring_.async_wait(ring_.wait_read, [this](const boost::system::error_code& ec) {
+    if (ec) return;
+    catch_up();
+    poll_soon();
+    wait_for_wakeup();
+  });
+}
+
+void Core::poll_soon() {
+  if (polling_) return;
+  polling_ = true;
+  poll_timer_.expires_after(poll_interval);
+  poll_timer_.async_wait([this](const boost::system::error_code& ec) {
+    polling_ = false;
+    if (!ec) on_poll();
+  });
+}
+
+void Core::on_poll() {
+  const uint64_t before = health_.records;
+  catch_up();
+  idle_polls_ = health_.records == before ? idle_polls_ + 1 : 0;
+  if (idle_polls_ < polls_before_sleep) return poll_soon();
+  idle_polls_ = 0;
+  session_.request_wakeup();
+  catch_up(); // a record that came before the request wakes nobody
+  if (health_.records != before) poll_soon();
+}
+
+bool Core::drain() {
+  const size_t n = session_.consume([this](auto bytes) { on_record(bytes); }, records_per_turn);
+  health_.records += n;
+  return n < records_per_turn;
+}
+
+void Core::on_record(std::span<const std::byte> bytes) {
+  auto record = model::decode(bytes);
+  if (!record) {
+    if (health_.undecodable++ == 0)
+      spdlog::error("{}; counted, ignoring", model::to_string(record.error()));
+    return;
+  }
+  losses_.saw(record->cpu, record->seq);
+  tracker_.apply(*std::move(record));
+}
+
+void Core::catch_up() {
+  // A storm can fill the ring as fast as it is emptied; then the rest has to
+  // wait until clients have had their turn.
+  for (int turns = 0; turns < 4; ++turns)
+    if (drain()) {
+      note_losses();
+      break;
+    }
+  if (resync_due_ && !walking_) resync();
+  diagnose_waiting();
+}
+
+void Core::note_losses() {
+  const uint64_t lost = std::max(session_.lost(), losses_.missing());
+  if (lost <= health_.lost) return;
+  model::Event gap;
+  gap.time = monotonic_now();
+  gap.type = model::EventType::gap;
+  gap.lost = lost - health_.lost;
+  spdlog::warn("{} records were lost; reading the kernel's tables again", gap.lost);
+  health_.lost = lost;
+  health_.complete = false;
+  resync_due_ = true;
+  publish(std::move(gap));
+}
+
+void Core::resync() {
+  resync_due_ = false;
+  ++health_.resyncs;
+  if (auto walked = snapshot(); !walked) {
+    spdlog::error("resynchronising: {}; will be tried again", walked.error().text);
+    resync_due_ = true;
+  }
+}
+
+Result<Core::Snapshot> Core::snapshot() {
+  while (!drain()) {
+  }
+  walking_ = true;
+  table_.begin_walk(monotonic_now());
+  auto view = walker_.walk({}, [this] { drain(); });
+  drain();
+  walking_ = false;
+  if (!view) return std::unexpected(view.error());
+  Snapshot result{*std::move(view), {}};
+  result.report = table_.merge(result.view.buckets);
+  health_.snapshot_ns = walker_.last().duration_ns;
+  health_.verified_at = monotonic_now();
+  health_.verify_differences = result.report.differences();
+  if (!resync_due_) health_.complete = !result.view.torn;
+  return result;
+}
+
+void Core::verify_later() {
+  if (verify_interval_s_ == 0) return;
+  verify_timer_.expires_after(std::chrono::seconds(verify_interval_s_));
+  verify_timer_.async_wait([this](const boost::system::error_code& ec) {
+    if (ec) return;
+    const auto checked = snapshot();
+    if (!checked)
+      spdlog::warn("checking the table: {}, ignoring", checked.error().text);
+    else if (const size_t n = checked->report.differences(); n != 0)
+      spdlog::warn("the table differed from the kernel in {} sockets and was put right", n);
+    verify_later();
+  });
+}
+
+// --- events -------------------------------------------------------------------
+
+void Core::publish(model::Event e) {
+  const model::Event& kept = events_.add(std::move(e));
+  // A sink may end its own subscription.
+  for (auto next = sinks_.begin(); next != sinks_.end();) (*next++)(kept);
+}
+
+std::shared_ptr<void> Core::subscribe(EventSink sink) {
+  sinks_.push_back(std::move(sink));
+  // The list never moves its elements, so the position is a name for good.
+  return {nullptr, [this, at = std::prev(sinks_.end())](void*) { sinks_.erase(at); }};
+}
+
+// --- refusals -----------------------------------------------------------------
+
+void Core::diagnose_waiting() {
+  const MonoNs start = monotonic_now();
+  constexpr MonoNs slice = 5'000'000;
+  while (!refused_.empty()) {
+    model::RefusedCall next = std::move(refused_.front());
+    refused_.pop_front();
+    diagnose(std::move(next));
+    if (refused_.empty() || monotonic_now() - start < slice) continue;
+    boost::asio::post(io_, [this] { diagnose_waiting(); });
+    return;
+  }
+}
+
+// The walk inside the call is the best there is. Where it stopped early, or was
+// not made, the bucket is read now.
+void Core::complete_view(model::RefusedCall& refused) {
+  const bool about_holders = refused.call.ret == -EADDRINUSE || refused.call.ret == -EADDRNOTAVAIL;
+  if (refused.whole || !about_holders) return;
+  const model::CallRecord& c = refused.call;
+  const uint16_t port = c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
+  if (port == 0) return;
+  auto view = walker_.walk({{c.socket.proto}, port, c.socket.netns});
+  if (!view) return;
+  refused.view = *std::move(view);
+  refused.whole = !refused.view.torn;
+}
+
+void Core::diagnose(model::RefusedCall refused) {
+  complete_view(refused);
+  const MonoNs time = refused.call.time;
+  auto diagnosis = std::make_shared<Diagnosis>(std::move(refused), table_, host_);
+  model::Failure& f = diagnosis->failure();
+  if (auto folded = failures_.fold(f, time)) return publish_failure(std::move(folded));
+  for (const auto& other : in_progress_)
+    if (model::is_same_refusal(other->failure(), f)) {
+      other->failure().time = time;
+      ++other->failure().count;
+      return;
+    }
+  f.complete = f.complete && health_.complete;
+  in_progress_.push_back(diagnosis);
+  find_owners(f.blockers, [this, diagnosis] {
+    in_progress_.remove(diagnosis);
+    finish(*diagnosis);
+  });
+}
+
+void Core::finish(Diagnosis& diagnosis) {
+  model::Failure f = diagnosis.finish();
+  if (f.blockers.size() > max_kept_blockers) f.blockers.resize(max_kept_blockers);
+  publish_failure(failures_.add(std::move(f)));
+}
+
+void Core::publish_failure(std::shared_ptr<const model::Failure> failure) {
+  model::Event e;
+  e.time = failure->time;
+  e.type = model::EventType::fail;
+  e.process = failure->process;
+  e.failure = std::move(failure);
+  publish(std::move(e));
+}
+
+void Core::fill_holders(model::Blocker& blocker, std::span<const bl_owner> owners) {
+  blocker.holders.clear();
+  for (const bl_owner& o : owners)
+    if (auto process = processes_.current(o.pid))
+      blocker.holders.push_back({std::move(process), static_cast<int>(o.fd)});
+  blocker.holders_known = true;
+  blocker.binder_exited = blocker.binder && !kernel::ProcessCache::is_alive(*blocker.binder);
+}
+
+void Core::find_owners(std::vector<model::Blocker>& blockers, std::function<void()> done) {
+  bool complete = true;
+  for (model::Blocker& b : blockers) {
+    const uint32_t binder = b.binder ? b.binder->pid : 0;
+    const kernel::Owners owners = kernel::quick_owners(b.socket, sweeper_.last(), binder);
+    fill_holders(b, owners.descriptors);
+    b.holders_known = owners.complete;
+    complete = complete && owners.complete;
+  }
+  if (complete) return done();
+  sweeper_.request([this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
+    for (model::Blocker& b : blockers)
+      if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket.id));
+    done();
+  });
+}
+
+} // namespace bindlens::app

@@ -1,0 +1,118 @@
+#pragma once
+
+#include "diagnosis.h"
+#include "options.h"
+#include "sweeper.h"
+
+#include <bindlens/kernel/namespaces.h>
+#include <bindlens/kernel/processes.h>
+#include <bindlens/kernel/session.h>
+#include <bindlens/kernel/walk.h>
+#include <bindlens/model/event_log.h>
+#include <bindlens/model/tracker.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+
+namespace bindlens::app {
+
+// The daemon's heart: takes records from the kernel, keeps the table right,
+// diagnoses refusals, keeps events and failures. All on the event loop.
+class Core {
+public:
+  Core(boost::asio::io_context& io, kernel::Session& session, kernel::Walker& walker,
+       HostView host, const Options& options);
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // The first snapshot; then follows the kernel until the loop stops.
+  Result<void> start();
+
+  // Takes in everything the kernel has told so far: to be called before any
+  // question is answered.
+  void catch_up();
+  // A whole walk, merged into the table, and how the table differed before.
+  struct Snapshot {
+    model::PortView view;
+    model::BindTable::MergeReport report;
+  };
+  Result<Snapshot> snapshot();
+
+  using EventSink = std::function<void(const model::Event&)>;
+  [[nodiscard]] std::shared_ptr<void> subscribe(EventSink sink);
+
+  struct Health {
+    uint64_t lost = 0;
+    uint64_t resyncs = 0;
+    uint64_t snapshot_ns = 0;
+    MonoNs verified_at = 0; // 0 = not yet
+    uint64_t verify_differences = 0;
+    uint64_t undecodable = 0;
+    bool complete = true;
+    uint64_t records = 0;
+  };
+  [[nodiscard]] const Health& health() const { return health_; }
+  [[nodiscard]] const model::BindTable& table() const { return table_; }
+  [[nodiscard]] const model::EventLog& events() const { return events_; }
+  [[nodiscard]] const model::FailureLog& failures() const { return failures_; }
+  [[nodiscard]] kernel::ProcessCache& processes() { return processes_; }
+  [[nodiscard]] kernel::Walker& walker() { return walker_; }
+  [[nodiscard]] Sweeper& sweeper() { return sweeper_; }
+  [[nodiscard]] const HostView& host() const { return host_; }
+
+  // The processes behind sockets: `done` comes at once when /proc suffices.
+  void find_owners(std::vector<model::Blocker>& blockers, std::function<void()> done);
+
+private:
+  struct Pending; // a diagnosis that waits for its processes
+
+  void wait_for_wakeup();
+  void poll_soon();
+  void on_poll();
+  bool drain();
+  void on_record(std::span<const std::byte> bytes);
+  void note_losses();
+  void resync();
+  void publish(model::Event e);
+  void diagnose_waiting();
+  void diagnose(model::RefusedCall refused);
+  void finish(Diagnosis& diagnosis);
+  void publish_failure(std::shared_ptr<const model::Failure> failure);
+  void complete_view(model::RefusedCall& refused);
+  void fill_holders(model::Blocker& blocker, std::span<const bl_owner> owners);
+  void verify_later();
+
+  kernel::Session& session_;
+  kernel::Walker& walker_;
+  HostView host_;
+  kernel::ProcessCache processes_;
+  model::BindTable table_;
+  model::EventLog events_;
+  model::FailureLog failures_;
+  model::Tracker tracker_;
+  model::LossDetector losses_;
+  Sweeper sweeper_;
+  Health health_;
+
+  std::deque<model::RefusedCall> refused_;
+  std::list<std::shared_ptr<Diagnosis>> in_progress_;
+  std::list<EventSink> sinks_;
+
+  boost::asio::io_context& io_;
+  boost::asio::posix::stream_descriptor ring_;
+  boost::asio::steady_timer poll_timer_;
+  boost::asio::steady_timer verify_timer_;
+  uint32_t verify_interval_s_;
+  int idle_polls_ = 0;
+  bool polling_ = false;
+  bool walking_ = false;
+  bool resync_due_ = false;
+};
+
+} // namespace bindlens::app

@@ -1,0 +1,147 @@
+#include "daemon.h"
+
+#include "backend.h"
+#include "core.h"
+
+#include <bindlens/kernel/calibration.h>
+#include <bindlens/kernel/host_facts.h>
+#include <bindlens/server/server.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <spdlog/spdlog.h>
+#include <systemd/sd-daemon.h>
+
+#include <fstream>
+#include <malloc.h>
+
+namespace bindlens::app {
+
+namespace {
+
+int exit_code_of(const Error& e) {
+  return e.code == EPERM || e.code == EACCES || e.code == EADDRINUSE ? 3 : 1;
+}
+
+// systemd hands over a listening socket when a .socket unit is used.
+Result<server::ListenSocket> listen_socket(const std::string& path) {
+  if (::sd_listen_fds(1) == 1) return server::ListenSocket::inherit(Fd(SD_LISTEN_FDS_START));
+  return server::ListenSocket::create(path);
+}
+
+Result<void> announce_ready(const std::string& ready_file) {
+  ::sd_notify(0, "READY=1");
+  if (ready_file.empty()) return {};
+  std::ofstream file(ready_file, std::ios::trunc);
+  file << ::getpid() << "\n";
+  file.close();
+  if (!file) return fail_errno("writing " + ready_file);
+  return {};
+}
+
+std::vector<uint32_t> own_programs(const kernel::Session& session) {
+  std::vector<uint32_t> ids;
+  for (const kernel::ProgramStats& p : session.program_stats()) ids.push_back(p.id);
+  return ids;
+}
+
+// Facts about the namespace of a failure, as far as they can be had: a namespace
+// that is gone, or that no process is in, leaves them empty.
+HostView make_host_view(kernel::HostFactsCache& cache, kernel::Namespaces& namespaces,
+                        const rules::Variants& variants) {
+  HostView host;
+  host.variants = variants;
+  host.facts = [&cache, &namespaces](uint32_t netns, const model::ProcessRef& caller) {
+    kernel::CallerFacts who;
+    who.uid = caller->uid;
+    if (caller->pid != 0 && kernel::ProcessCache::is_alive(*caller)) who.pid = caller->pid;
+    const auto fd = namespaces.open(netns);
+    if (!fd) return rules::HostFacts{};
+    return cache.get(*fd, who).value_or(rules::HostFacts{});
+  };
+  host.names = [&namespaces](uint32_t netns) {
+    rules::Names names;
+    names.user = kernel::user_name;
+    names.netns = [&namespaces](uint32_t n) { return namespaces.name(n); };
+    names.device = [&namespaces, netns](uint32_t index) {
+      const auto fd = namespaces.open(netns);
+      return fd ? kernel::interface_name(*fd, index) : "";
+    };
+    return names;
+  };
+  return host;
+}
+
+// Everything that lives as long as the daemon, in the order of its making.
+struct Daemon {
+  explicit Daemon(const Options& o) : options(o) {}
+
+  Result<void> open();
+  Result<void> serve();
+
+  const Options& options;
+  boost::asio::io_context io{1};
+  kernel::Calibration calibration;
+  std::unique_ptr<kernel::Session> session;
+  std::unique_ptr<kernel::Walker> walker;
+  kernel::Namespaces namespaces;
+  std::unique_ptr<kernel::HostFactsCache> facts;
+  std::unique_ptr<Core> core;
+  std::unique_ptr<DaemonBackend> backend;
+  std::unique_ptr<server::Server> server;
+};
+
+Result<void> Daemon::open() {
+  // First the socket: a second daemon must not touch the kernel.
+  auto socket = listen_socket(options.socket);
+  if (!socket) return std::unexpected(socket.error());
+  // Before any hook, which would tell of the scenarios' own binds.
+  calibration = kernel::calibrate();
+  if (!calibration.variants.assumed.empty())
+    spdlog::warn("kernel rules are assumed, not measured: {}", calibration.variants.assumed);
+  auto opened = kernel::Session::open({options.wishes, options.ring_bytes});
+  if (!opened) return std::unexpected(opened.error());
+  session = *std::move(opened);
+  auto walk = kernel::Walker::open(*session);
+  if (!walk) return std::unexpected(walk.error());
+  walker = *std::move(walk);
+  facts = std::make_unique<kernel::HostFactsCache>(own_programs(*session));
+  core = std::make_unique<Core>(io, *session, *walker,
+                                make_host_view(*facts, namespaces, calibration.variants), options);
+  backend = std::make_unique<DaemonBackend>(*core, *session, namespaces, calibration);
+  server::Options server_options;
+  server_options.warn = [](const std::string& text) { spdlog::warn("{}, ignoring", text); };
+  server = std::make_unique<server::Server>(io, *backend, *std::move(socket), server_options);
+  return core->start();
+}
+
+Result<void> Daemon::serve() {
+  boost::asio::signal_set signals(io, SIGINT, SIGTERM);
+  signals.async_wait([this](const boost::system::error_code&, int signal) {
+    spdlog::info("ending on signal {}", signal);
+    ::sd_notify(0, "STOPPING=1");
+    server->stop();
+    io.stop();
+  });
+  if (auto ready = announce_ready(options.ready_file); !ready) return ready;
+  spdlog::info("ready: {} sockets in {} namespaces, tier {}, on {}", core->table().size(),
+               core->table().namespaces(), to_string(session->plan().tier), options.socket);
+  // What loading took - the kernel's type information above all - goes back.
+  ::malloc_trim(0);
+  io.run();
+  return {};
+}
+
+} // namespace
+
+int run_daemon(const Options& options) {
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  Daemon daemon(options);
+  auto result = daemon.open();
+  if (result) result = daemon.serve();
+  if (!options.ready_file.empty()) ::unlink(options.ready_file.c_str());
+  if (result) return 0;
+  spdlog::critical("{}", result.error().text);
+  return exit_code_of(result.error());
+}
+
+} // namespace bindlens::app

@@ -1,0 +1,104 @@
+#include "diagnosis.h"
+
+#include <bindlens/rules/change.h>
+
+namespace bindlens::app {
+
+namespace {
+
+rules::Operation operation_of(const model::CallRecord& c) {
+  switch (c.call) {
+  case model::Call::listen:
+    return rules::Operation::listen;
+  case model::Call::connect: {
+    const bool udp = c.socket.proto == model::Proto::udp || c.socket.proto == model::Proto::udplite;
+    const bool autobind = udp && c.ret == -EAGAIN;
+    return autobind ? rules::Operation::autobind : rules::Operation::connect;
+  }
+  default:
+    return rules::Operation::bind;
+  }
+}
+
+// The call as it was made: everything that is known without deciding anything.
+model::Failure describe(const model::RefusedCall& r, const rules::Request& request) {
+  const model::CallRecord& c = r.call;
+  model::Failure f;
+  f.time = f.first_time = c.time;
+  f.call = c.call;
+  f.error = -c.ret;
+  f.proto = c.socket.proto;
+  f.asked = request.local;
+  f.peer = request.peer;
+  f.flags = c.socket.flags;
+  f.dev = c.socket.dev;
+  f.uid = c.socket.uid;
+  f.netns = c.socket.netns;
+  f.process = r.process;
+  f.tid = c.task.tid;
+  f.evidence = r.walked ? model::Evidence::observed : model::Evidence::reconstructed;
+  f.complete = r.whole;
+  return f;
+}
+
+} // namespace
+
+rules::Request to_request(const model::CallRecord& c) {
+  rules::Request q;
+  q.op = operation_of(c);
+  q.proto = c.socket.proto;
+  q.family = c.socket.local.addr.family;
+  q.flags = c.socket.flags;
+  q.uid = c.socket.uid;
+  q.dev = c.socket.dev;
+  q.netns = c.socket.netns;
+  q.self = c.socket.id;
+  q.scope_id = c.scope;
+  q.has_port = c.call == model::Call::bind && (c.flags & BL_CF_WAS_BOUND) != 0;
+  q.local = c.socket.local;
+  if (c.call == model::Call::bind) q.local = c.asked.value_or(model::Endpoint{q.local.addr, 0});
+  if (c.call == model::Call::connect && c.asked) q.peer = *c.asked;
+  return q;
+}
+
+void add_history(model::Blocker& blocker, const model::BindTable& table) {
+  const model::Binding* known = table.find(blocker.socket.id);
+  if (known == nullptr) return;
+  blocker.bound_by = known->bound_by;
+  blocker.bound_at = known->bound_at;
+  blocker.binder = known->binder;
+}
+
+Diagnosis::Diagnosis(model::RefusedCall refused, const model::BindTable& table,
+                     const HostView& host)
+    : host_(host), refused_(std::move(refused)), request_(to_request(refused_.call)),
+      facts_(host.facts(request_.netns, refused_.process)),
+      verdict_(rules::explain_failure(request_, -refused_.call.ret, refused_.view, facts_,
+                                      host.variants)),
+      failure_(describe(refused_, request_)) {
+  failure_.rule = verdict_.rule;
+  for (const rules::Conflict& conflict : verdict_.blockers) {
+    failure_.blockers.push_back(rules::to_blocker(conflict));
+    add_history(failure_.blockers.back(), table);
+  }
+}
+
+model::Failure Diagnosis::finish() {
+  const rules::Names names = host_.names(request_.netns);
+  const auto changes = rules::minimal_changes(request_, verdict_, refused_.view, facts_,
+                                              host_.variants, failure_.blockers, names);
+  rules::ExplainInput in;
+  in.request = &request_;
+  in.verdict = &verdict_;
+  in.facts = &facts_;
+  in.blockers = failure_.blockers;
+  in.changes = changes;
+  in.process = refused_.process;
+  in.names = names;
+  rules::Explanation words = rules::explain(in);
+  failure_.explanation = std::move(words.sentence);
+  failure_.advice = std::move(words.advice);
+  return std::move(failure_);
+}
+
+} // namespace bindlens::app

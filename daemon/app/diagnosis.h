@@ -1,0 +1,49 @@
+#pragma once
+
+#include <bindlens/model/failure.h>
+#include <bindlens/model/table.h>
+#include <bindlens/model/tracker.h>
+#include <bindlens/rules/engine.h>
+#include <bindlens/rules/explain.h>
+
+#include <functional>
+
+namespace bindlens::app {
+
+// What a diagnosis needs to know of the host.
+struct HostView {
+  std::function<rules::HostFacts(uint32_t netns, const model::ProcessRef& caller)> facts;
+  std::function<rules::Names(uint32_t netns)> names;
+  rules::Variants variants;
+};
+
+// A refused call on its way to becoming a Failure: the decision is made first,
+// then the processes behind the blockers are looked up, then words are found.
+class Diagnosis {
+public:
+  // The kernel's decision, worked out again over the bucket as it was.
+  Diagnosis(model::RefusedCall refused, const model::BindTable& table, const HostView& host);
+  Diagnosis(Diagnosis&&) = delete;
+
+  // What is known before the processes are: enough to tell whether it is the
+  // same refusal as the one before.
+  [[nodiscard]] model::Failure& failure() { return failure_; }
+  // The blockers' processes are in failure().blockers now: adds the words.
+  [[nodiscard]] model::Failure finish();
+
+private:
+  const HostView& host_;
+  model::RefusedCall refused_;
+  rules::Request request_;
+  rules::HostFacts facts_;
+  rules::Verdict verdict_; // points into refused_.view
+  model::Failure failure_;
+};
+
+// What the caller asked for, as the rules take it.
+[[nodiscard]] rules::Request to_request(const model::CallRecord& call);
+
+// Adds to a blocker what the table knows of its socket.
+void add_history(model::Blocker& blocker, const model::BindTable& table);
+
+} // namespace bindlens::app

@@ -1,0 +1,86 @@
+#include "options.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <iostream>
+
+namespace bindlens::app {
+
+namespace {
+
+constexpr uint32_t min_ring = 4096;
+
+// Sizes as people write them: 65536, 64K, 8M.
+const CLI::AsSizeValue size_text(false);
+
+void add_flags(CLI::App& app, Options& o, std::string& tier, std::vector<std::string>& disabled) {
+  app.add_option("--socket", o.socket, "Unix socket of the API")->capture_default_str();
+  app.add_option("--state-dir", o.state_dir,
+                 "Directory of the history; this version keeps it in memory only and takes \"none\"")
+      ->check(CLI::IsMember({"none"}).description("none"));
+  app.add_option("--tier", tier, "Hooks to use: auto, trampoline, kprobe or tracepoint")
+      ->check(CLI::IsMember({"auto", "trampoline", "kprobe", "tracepoint"}).description(""))
+      ->capture_default_str();
+  app.add_option("--disable-hook", disabled,
+                 "Do without a hook (\"bind\") or one route to it (\"bind/trampoline\"); repeatable")
+      ->check(CLI::IsMember(kernel::hook_names()).description(""));
+  app.add_option("--log-level", o.log_level, "trace, debug, info, warning, error or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}).description(""))
+      ->capture_default_str();
+  app.add_option("--ready-file", o.ready_file,
+                 "Written once hooks are attached and the first snapshot is in");
+  app.add_option("--ring-size", o.ring_bytes, "Ring buffer between kernel and daemon, bytes")
+      ->transform(size_text)
+      ->capture_default_str();
+  app.add_option("--event-memory", o.event_memory, "Memory for events, bytes")
+      ->transform(size_text)
+      ->capture_default_str();
+  app.add_option("--failure-memory", o.failure_memory, "Memory for failures, bytes")
+      ->transform(size_text)
+      ->capture_default_str();
+  app.add_option("--max-failures", o.max_failures, "Failures kept, identical ones count once")
+      ->check(CLI::PositiveNumber.description(""))
+      ->capture_default_str();
+  app.add_option("--verify-interval", o.verify_interval_s,
+                 "Seconds between checks of the table against the kernel, 0 = never")
+      ->capture_default_str();
+  app.add_flag("--check-config", o.check_config, "Check options and configuration, then exit");
+}
+
+void finish(Options& o, const std::string& tier, const std::vector<std::string>& disabled) {
+  o.wishes.disabled.insert(disabled.begin(), disabled.end());
+  o.wishes.force_tier = tier != "auto";
+  for (const auto t : {kernel::Tier::trampoline, kernel::Tier::kprobe, kernel::Tier::tracepoint})
+    if (tier == to_string(t)) o.wishes.tier = t;
+  o.ring_bytes = std::max(o.ring_bytes, min_ring);
+}
+
+} // namespace
+
+ParsedOptions parse_options(int argc, const char* const* argv) {
+  ParsedOptions parsed;
+  std::string tier = "auto";
+  std::vector<std::string> disabled;
+  CLI::App app("Observes which socket holds which port, and why a bind was refused.", "bindlensd");
+  app.set_version_flag("--version", "bindlensd " BINDLENS_VERSION);
+  app.set_config("--config", "", "File with the same names as the flags; flags win");
+  add_flags(app, parsed.options, tier, disabled);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    // CLI11 has codes of its own; the interface promises 0 and 2.
+    parsed.exit_code = app.exit(e) == 0 ? 0 : 2;
+    return parsed;
+  }
+  finish(parsed.options, tier, disabled);
+  if (parsed.options.state_dir.empty()) parsed.options.state_dir = "none";
+  if (parsed.options.check_config) {
+    std::cout << "the configuration is fine\n";
+    return parsed;
+  }
+  parsed.run = true;
+  return parsed;
+}
+
+} // namespace bindlens::app

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "core.h"
+
+#include <bindlens/kernel/calibration.h>
+#include <bindlens/protocol/types.h>
+
+namespace bindlens::app {
+
+[[nodiscard]] protocol::Status make_status(const Core& core, const kernel::Session& session,
+                                           const kernel::Calibration& calibration,
+                                           MonoNs started_at);
+
+} // namespace bindlens::app

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <bindlens/kernel/owners.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace bindlens::app {
+
+// Sweeps over all descriptors of all processes, on a thread of its own.
+class Sweeper {
+public:
+  using Result = bindlens::Result<std::shared_ptr<const kernel::OwnerMap>>;
+  using Done = std::function<void(const Result&)>;
+
+  Sweeper(boost::asio::io_context& io, kernel::Session& session) : io_(io), session_(session) {}
+  // Waits for a sweep under way.
+  ~Sweeper() { pool_.join(); }
+
+  // Calls `done` on the event loop with a sweep that began after this call.
+  // Those who ask while one runs share the next.
+  void request(Done done);
+  // The newest one; empty before the first.
+  [[nodiscard]] const kernel::OwnerMap& last() const { return *last_; }
+
+private:
+  void start();
+  void finished(Result result);
+
+  boost::asio::io_context& io_;
+  kernel::Session& session_;
+  std::vector<Done> running_; // asked before the current sweep began
+  std::vector<Done> waiting_;
+  bool busy_ = false;
+  std::shared_ptr<const kernel::OwnerMap> last_ = std::make_shared<kernel::OwnerMap>();
+  boost::asio::thread_pool pool_{1}; // last: joined first
+};
+
+} // namespace bindlens::app

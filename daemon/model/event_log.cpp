@@ -1,0 +1,79 @@
+#include <bindlens/model/event_log.h>
+
+#include <algorithm>
+
+namespace bindlens::model {
+
+namespace {
+
+size_t size_of(const ProcessRef& p) { return p ? sizeof *p : 0; }
+
+size_t size_of(const Failure& f) {
+  size_t n = sizeof f + f.explanation.size() + size_of(f.process);
+  for (const std::string& a : f.advice) n += sizeof a + a.size();
+  for (const Blocker& b : f.blockers)
+    n += sizeof b + b.holders.size() * (sizeof(Holder) + sizeof(Process)) + size_of(b.binder);
+  return n;
+}
+
+} // namespace
+
+const Event& EventLog::add(Event e) {
+  e.id = next_id_++;
+  events_.push_back(std::move(e));
+  while (events_.size() > 1 && bytes() > max_bytes_) events_.pop_front();
+  return events_.back();
+}
+
+std::vector<Event> EventLog::select(const Filter& f) const {
+  std::vector<Event> selected;
+  std::copy_if(events_.begin(), events_.end(), std::back_inserter(selected),
+               [&](const Event& e) { return f.matches(e); });
+  return selected;
+}
+
+bool is_same_refusal(const Failure& a, const Failure& b) {
+  const bool same_call = a.call == b.call && a.error == b.error && a.proto == b.proto &&
+                         a.asked == b.asked && a.peer == b.peer && a.flags == b.flags &&
+                         a.dev == b.dev && a.uid == b.uid && a.netns == b.netns;
+  const bool same_process = a.process->pid == b.process->pid &&
+                            a.process->start_time == b.process->start_time &&
+                            a.process->comm == b.process->comm;
+  return same_call && same_process &&
+         std::equal(a.blockers.begin(), a.blockers.end(), b.blockers.begin(), b.blockers.end(),
+                    [](const Blocker& x, const Blocker& y) {
+                      return x.socket.id == y.socket.id && x.socket.state == y.socket.state &&
+                             x.socket.flags == y.socket.flags;
+                    });
+}
+
+std::shared_ptr<const Failure> FailureLog::fold(const Failure& same, MonoNs time) {
+  if (failures_.empty() || !is_same_refusal(*failures_.back(), same)) return nullptr;
+  ++seen_;
+  auto folded = std::make_shared<Failure>(*failures_.back());
+  folded->time = time;
+  ++folded->count;
+  failures_.back() = folded;
+  return folded;
+}
+
+std::shared_ptr<const Failure> FailureLog::add(Failure f) {
+  seen_ += f.count;
+  f.id = next_id_++;
+  bytes_ += size_of(f);
+  failures_.push_back(std::make_shared<const Failure>(std::move(f)));
+  while (failures_.size() > 1 && (failures_.size() > max_entries_ || bytes_ > max_bytes_)) {
+    bytes_ -= size_of(*failures_.front());
+    failures_.pop_front();
+  }
+  return failures_.back();
+}
+
+std::vector<std::shared_ptr<const Failure>> FailureLog::select(const Filter& f) const {
+  std::vector<std::shared_ptr<const Failure>> selected;
+  std::copy_if(failures_.rbegin(), failures_.rend(), std::back_inserter(selected),
+               [&](const auto& failure) { return f.matches(*failure); });
+  return selected;
+}
+
+} // namespace bindlens::model

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <bindlens/model/event.h>
+#include <bindlens/model/filter.h>
+
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace bindlens::model {
+
+// Events since the start, oldest dropped first when `max_bytes` is reached.
+class EventLog {
+public:
+  explicit EventLog(size_t max_bytes) : max_bytes_(max_bytes) {}
+
+  // Numbers the event and keeps it; returns it as kept.
+  const Event& add(Event e);
+  [[nodiscard]] std::vector<Event> select(const Filter& f) const; // oldest first
+  [[nodiscard]] size_t size() const { return events_.size(); }
+  [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event); }
+  [[nodiscard]] uint64_t seen() const { return next_id_ - 1; }
+
+private:
+  size_t max_bytes_;
+  uint64_t next_id_ = 1;
+  std::deque<Event> events_;
+};
+
+// Failures since the start. Identical ones in a row are one entry with a count;
+// the oldest entry is dropped first when either limit is reached.
+class FailureLog {
+public:
+  FailureLog(size_t max_entries, size_t max_bytes)
+      : max_entries_(max_entries), max_bytes_(max_bytes) {}
+
+  // If the newest entry is the same refusal - same call, process, address,
+  // flags, and the same sockets in the way - counts it there and returns it.
+  [[nodiscard]] std::shared_ptr<const Failure> fold(const Failure& same, MonoNs time);
+  // Numbers and keeps it.
+  std::shared_ptr<const Failure> add(Failure f);
+  [[nodiscard]] std::vector<std::shared_ptr<const Failure>> select(const Filter& f) const;
+  [[nodiscard]] size_t size() const { return failures_.size(); }
+  [[nodiscard]] size_t bytes() const { return bytes_; }
+  [[nodiscard]] uint64_t seen() const { return seen_; }
+
+private:
+  size_t max_entries_;
+  size_t max_bytes_;
+  size_t bytes_ = 0;
+  uint64_t next_id_ = 1;
+  uint64_t seen_ = 0;
+  std::deque<std::shared_ptr<const Failure>> failures_; // newest last
+};
+
+// The same thing happened again: everything that tells two refusals apart, but
+// not when, nor what was worked out from it.
+[[nodiscard]] bool is_same_refusal(const Failure& a, const Failure& b);
+
+} // namespace bindlens::model

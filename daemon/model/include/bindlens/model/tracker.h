@@ -1,0 +1,64 @@
+#pragma once
+
+#include <bindlens/model/decoder.h>
+#include <bindlens/model/event.h>
+#include <bindlens/model/table.h>
+
+#include <deque>
+#include <functional>
+#include <unordered_map>
+
+namespace bindlens::model {
+
+// A call that the kernel refused, with the bucket as it was at that instant.
+struct RefusedCall {
+  CallRecord call;
+  ProcessRef process;
+  PortView view;       // empty when the kernel did not look at a bucket
+  bool walked = false; // `view` was made inside the call
+  bool whole = true;   // … and reached the end of the bucket, which held still
+};
+
+// Turns records into changes of the table, events, and refused calls.
+class Tracker {
+public:
+  struct Sinks {
+    std::function<ProcessRef(const TaskInfo&)> process; // who called; never null
+    std::function<void(Event)> event;
+    std::function<void(RefusedCall)> refused;
+  };
+  Tracker(BindTable& table, Sinks sinks) : table_(table), sinks_(std::move(sinks)) {}
+
+  void apply(Record record);
+
+private:
+  void apply(CallRecord& call);
+  void apply(const ReleaseRecord& release);
+  void apply(const HolderRecord& holder);
+  void succeeded(CallRecord& call, ProcessRef process);
+  void refused(CallRecord& call, ProcessRef process);
+
+  BindTable& table_;
+  Sinks sinks_;
+  // Rows of walks whose call has not come yet, in the order of their arrival.
+  std::unordered_map<uint64_t, std::vector<bl_row>> rows_;
+  std::deque<uint64_t> row_order_;
+};
+
+// Finds out whether records were lost, from the numbers they carry. Loss is
+// certain once everything that waited in the ring was seen.
+class LossDetector {
+public:
+  void saw(uint32_t cpu, uint64_t seq);
+  // Records that were numbered and never came.
+  [[nodiscard]] uint64_t missing() const;
+
+private:
+  struct Cpu {
+    uint64_t highest = 0;
+    uint64_t received = 0;
+  };
+  std::vector<Cpu> cpus_;
+};
+
+} // namespace bindlens::model

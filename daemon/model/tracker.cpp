@@ -1,0 +1,116 @@
+#include <bindlens/model/tracker.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace bindlens::model {
+
+namespace {
+
+// A walk whose call record was lost would stay for ever.
+constexpr size_t max_pending_walks = 1024;
+
+BoundBy bound_by(const CallRecord& c) {
+  if (c.call == Call::connect) return BoundBy::connect;
+  const bool asked_by_number = c.socket.is(SocketFlag::port_locked);
+  return c.call == Call::bind && asked_by_number ? BoundBy::bind : BoundBy::autobind;
+}
+
+EventType event_type(const CallRecord& c) {
+  if (c.call == Call::listen) return EventType::listen;
+  if (c.call == Call::connect) return EventType::connect;
+  return EventType::bind;
+}
+
+} // namespace
+
+void Tracker::apply(Record record) {
+  std::visit([this](auto& body) { apply(body); }, record.body);
+}
+
+void Tracker::apply(const HolderRecord& holder) {
+  auto& rows = rows_[holder.call_id];
+  if (rows.empty()) row_order_.push_back(holder.call_id);
+  rows.push_back(holder.row);
+  while (row_order_.size() > max_pending_walks) {
+    rows_.erase(row_order_.front());
+    row_order_.pop_front();
+  }
+}
+
+void Tracker::apply(CallRecord& call) {
+  ProcessRef process = sinks_.process(call.task);
+  if (call.ret < 0)
+    refused(call, std::move(process));
+  else
+    succeeded(call, std::move(process));
+}
+
+void Tracker::succeeded(CallRecord& call, ProcessRef process) {
+  if (call.socket.local.port == 0) return;
+  const Binding* known = table_.find(call.socket.id);
+  const bool autobound_listen = call.call == Call::listen && (call.flags & BL_CF_WAS_BOUND) == 0;
+  // listen() on a socket that was bound before the daemon started tells nothing
+  // about who bound it.
+  const BoundBy by = call.call == Call::listen && !autobound_listen ? BoundBy::unknown
+                                                                    : bound_by(call);
+  Event e;
+  e.time = call.time;
+  e.type = event_type(call);
+  e.bound_by = known != nullptr && by == BoundBy::unknown ? known->bound_by : by;
+  e.process = process;
+  e.socket = call.socket;
+  table_.acquire(call.socket, call.time, by, std::move(process));
+  sinks_.event(std::move(e));
+}
+
+void Tracker::refused(CallRecord& call, ProcessRef process) {
+  RefusedCall r;
+  if (const auto it = rows_.find(call.call_id); call.call_id != 0 && it != rows_.end()) {
+    r.walked = RowAssembler(r.view).append(it->second);
+    rows_.erase(it);
+    std::erase(row_order_, call.call_id);
+  } else {
+    r.walked = (call.flags & BL_CF_HOLDERS) != 0; // an empty bucket
+  }
+  r.view.truncated = (call.flags & BL_CF_TRUNCATED) != 0;
+  r.view.torn = (call.flags & BL_CF_TORN) != 0;
+  r.whole = r.walked && !r.view.truncated && !r.view.torn;
+  r.call = std::move(call);
+  r.process = std::move(process);
+  sinks_.refused(std::move(r));
+}
+
+void Tracker::apply(const ReleaseRecord& release) {
+  if (release.stopped_listening) {
+    table_.stop_listening(release.id, release.time);
+    return;
+  }
+  const Binding* known = table_.find(release.id);
+  if (known == nullptr) {
+    table_.release(release.id, release.time); // a walk under way must know
+    return;
+  }
+  Event e;
+  e.time = release.time;
+  e.type = EventType::release;
+  e.socket = known->socket;
+  e.bound_by = known->bound_by;
+  e.process = known->binder;
+  if (table_.release(release.id, release.time)) sinks_.event(std::move(e));
+}
+
+void LossDetector::saw(uint32_t cpu, uint64_t seq) {
+  if (cpu >= cpus_.size()) cpus_.resize(cpu + 1);
+  Cpu& c = cpus_[cpu];
+  c.highest = std::max(c.highest, seq);
+  ++c.received;
+}
+
+uint64_t LossDetector::missing() const {
+  uint64_t sum = 0;
+  for (const Cpu& c : cpus_) sum += c.highest > c.received ? c.highest - c.received : 0;
+  return sum;
+}
+
+} // namespace bindlens::model
