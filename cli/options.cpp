@@ -71,10 +71,13 @@ void add_filter(CLI::App& command, Listing listing, FilterValues& values) {
     if (*f.value == '\0')
       command.add_flag_callback(
           f.flags, [&values, name] { values[name] = {"1"}; }, f.help);
-    else
-      command.add_option(f.flags, values[name], f.help)
+    else // called for each time that it is given
+      command
+          .add_option_function<std::string>(
+              f.flags, [&values, name](const std::string& v) { values[name].push_back(v); }, f.help)
           ->type_name(f.value)
-          ->allow_extra_args(false);
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+          ->trigger_on_parse();
   }
 }
 
@@ -171,7 +174,7 @@ void CommandLine::add_globals() {
          },
          "auto, always or never; auto honours NO_COLOR")
       ->type_name("WHEN");
-  app.set_version_flag("--version", "bindlens " BINDLENS_VERSION);
+  app.set_version_flag("--version", "bindlens " BINDLENS_VERSION, "the version");
   app.set_help_flag("-h,--help", "this text");
   app.get_formatter()->column_width(28);
   app.fallthrough();
@@ -245,6 +248,19 @@ CommandLine::CommandLine() {
   app.require_subcommand(1);
 }
 
+// What stands on the command line and belongs to nothing.
+std::string unexpected_text(const CLI::App& app) {
+  const auto rest = app.remaining(true);
+  if (rest.empty()) return "a command is missing: ls, why, events, status, verify or check";
+  // CLI11 does not keep the order; the option that is not known is what matters.
+  const auto option = std::ranges::find_if(rest, [](const auto& r) { return r.starts_with('-'); });
+  if (option != rest.end()) return "there is no option '" + *option + "' here";
+  if (app.get_subcommands().empty())
+    return "there is no command '" + rest.front() +
+           "'; there are ls, why, events, status, verify and check";
+  return "'" + rest.front() + "' is too much";
+}
+
 int usage(std::string_view text) {
   complain(exit_usage, text);
   std::cerr << "Try 'bindlens --help'.\n";
@@ -259,6 +275,10 @@ int run(int argc, const char* const* argv) {
     line.app.parse(argc, argv);
   } catch (const CLI::Success& help) { // --help, --version
     return line.app.exit(help);
+  } catch (const CLI::ExtrasError&) {
+    return usage(unexpected_text(line.app));
+  } catch (const CLI::RequiredError& e) {
+    return usage(line.app.get_subcommands().empty() ? unexpected_text(line.app) : e.what());
   } catch (const CLI::ParseError& e) {
     return usage(e.what());
   } catch (const UsageError& e) {

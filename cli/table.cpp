@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 namespace bindlens::cli {
@@ -37,28 +38,38 @@ Table::Layout Table::natural() const {
   return layout;
 }
 
-// Takes what is too much from the columns that can give, in their turn.
 void Table::shrink(Layout& layout, size_t width) const {
-  std::vector<size_t> order = layout.shown;
-  std::ranges::stable_sort(order, {}, [&](size_t c) { return columns_[c].shrink_turn; });
-  for (const size_t c : order) {
-    const size_t total = layout.total();
-    if (total <= width) return;
-    const size_t least = columns_[c].least;
-    if (least == 0 || layout.widths[c] <= least) continue;
-    layout.widths[c] -= std::min(total - width, layout.widths[c] - least);
+  while (layout.total() > width) {
+    size_t* widest = nullptr;
+    for (const size_t c : layout.shown) {
+      const bool can_give = columns_[c].least != 0 && layout.widths[c] > columns_[c].least;
+      if (can_give && (widest == nullptr || layout.widths[c] > *widest)) widest = &layout.widths[c];
+    }
+    if (widest == nullptr) return;
+    --*widest;
   }
 }
 
-void Table::drop(Layout& layout, size_t width) const {
-  std::vector<size_t> order;
-  for (const size_t c : layout.shown)
-    if (columns_[c].drop_turn != 0) order.push_back(c);
-  std::ranges::stable_sort(order, {}, [&](size_t c) { return columns_[c].drop_turn; });
-  for (const size_t c : order) {
-    if (layout.total() <= width) return;
-    std::erase(layout.shown, c);
+bool Table::drop_one(Layout& layout) const {
+  const auto turn = [&](size_t c) {
+    return columns_[c].drop_turn == 0 ? std::numeric_limits<int>::max() : columns_[c].drop_turn;
+  };
+  const auto next = std::ranges::min_element(layout.shown, {}, turn);
+  if (next == layout.shown.end() || columns_[*next].drop_turn == 0) return false;
+  layout.shown.erase(next);
+  return true;
+}
+
+Table::Layout Table::fitted(size_t width) const {
+  const Layout all = natural();
+  Layout layout = all;
+  if (width == 0) return layout;
+  shrink(layout, width);
+  while (layout.total() > width && drop_one(layout)) {
+    layout.widths = all.widths; // what was left out makes room for the others
+    shrink(layout, width);
   }
+  return layout;
 }
 
 void Table::append_line(std::string& out, const Layout& layout, size_t width,
@@ -69,9 +80,8 @@ void Table::append_line(std::string& out, const Layout& layout, size_t width,
     const std::string text = columns_[c].keep_end ? cut_front(cells[c], room) : cut(cells[c], room);
     const size_t padding = room - display_width(text);
     if (c != layout.shown.front()) line.append(gap, ' ');
-    if (columns_[c].right) line.append(padding, ' ');
     line += text;
-    if (!columns_[c].right) line.append(padding, ' ');
+    line.append(padding, ' ');
   }
   line.erase(line.find_last_not_of(' ') + 1);
   out += width == 0 ? line : cut(line, width);
@@ -79,16 +89,7 @@ void Table::append_line(std::string& out, const Layout& layout, size_t width,
 }
 
 std::string Table::render(size_t width) const {
-  Layout layout = natural();
-  if (width != 0) {
-    shrink(layout, width);
-    drop(layout, width);
-    // What was left out may have made room for what was cut before.
-    if (layout.shown.size() != columns_.size()) {
-      layout.widths = natural().widths;
-      shrink(layout, width);
-    }
-  }
+  const Layout layout = fitted(width);
   std::string out;
   std::vector<std::string> titles;
   for (const Column& c : columns_)

@@ -14,13 +14,19 @@ namespace {
 // line for each of so many before it.
 constexpr size_t earlier_lines = 8;
 
-std::string nothing_found(const std::string& asked) {
-  if (asked.empty())
-    return "no bind, listen or connect has failed since the daemon started, as far as this filter "
-           "goes";
-  return "no failure seen for " + asked +
-         " since the daemon started. 'bindlens ls --port PORT --all' shows who holds a port; "
-         "'bindlens check tcp ADDR:PORT' tells whether a bind would succeed now";
+// The one port that was asked for, for commands to try next.
+std::string port_of(const Query& query) {
+  const auto& ports = query.spec.ports;
+  const bool is_one = ports.size() == 1 && ports[0].first == ports[0].last;
+  return is_one ? std::to_string(ports[0].first) : "PORT";
+}
+
+std::string nothing_found(const Query& query, const std::string& asked) {
+  const std::string port = port_of(query);
+  return "no failure seen" + (asked.empty() ? "" : " for " + asked) +
+         ", as far as the daemon remembers. 'bindlens ls --all --port " + port +
+         "' shows who holds a port, 'bindlens check tcp \"*:" + port +
+         "\"' tells whether a bind would succeed now";
 }
 
 std::string earlier(const std::vector<protocol::FailureView>& failures, size_t from,
@@ -67,7 +73,7 @@ int run_why(const Common& common, const Query& query, const std::string& asked) 
                                      });
   if (!fetched) return fetched.error();
   if (!readable) return complain(exit_error, readable.error().text);
-  if (failures.empty()) return complain(exit_no, nothing_found(asked));
+  if (failures.empty()) return complain(exit_no, nothing_found(query, asked));
 
   const auto now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
   const size_t in_full = limited ? failures.size() : 1;

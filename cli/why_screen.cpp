@@ -150,9 +150,11 @@ std::string holder_lines(const std::vector<SocketView>& holders, size_t indent, 
   size_t told = 0;
   for (const SocketView& s : holders) {
     if (told++ == most_holders) break;
-    // Not wrapped: what stands between two spaces here belongs together.
     const std::string first = first_holder_line(s);
-    out += spaces(indent) + (style.width == 0 ? first : cut(first, style.width - indent)) + "\n";
+    if (indent + display_width(first) <= style.text_width())
+      out += spaces(indent) + first + "\n";
+    else
+      out += paragraph(first, indent, 2, style);
     for (const std::string& text : {bound_text(s, now), open_text(s)})
       if (!text.empty()) out += paragraph(text, indent, 2, style);
   }

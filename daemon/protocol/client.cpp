@@ -8,6 +8,7 @@
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <optional>
@@ -29,6 +30,11 @@ std::unexpected<ClientError> error(Kind kind, std::string text) {
   return std::unexpected(ClientError{kind, std::move(text), {}, 0});
 }
 
+bool is_socket(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 // Why connect() failed and what to do about it.
 std::unexpected<ClientError> connect_error(const std::string& path, const error_code& ec) {
   const std::string at = " at " + path;
@@ -39,6 +45,8 @@ std::unexpected<ClientError> connect_error(const std::string& path, const error_
                                         ": there is no such socket. Start it with 'systemctl start "
                                         "bindlensd', or name another socket with --socket");
   case ECONNREFUSED:
+    if (!is_socket(path))
+      return error(Kind::unreachable, "no daemon" + at + ": that file is not a socket");
     return error(Kind::unreachable,
                  "no daemon" + at +
                      ": the socket was left behind by one that has ended. Start it "
@@ -48,8 +56,6 @@ std::unexpected<ClientError> connect_error(const std::string& path, const error_
     return error(Kind::forbidden, "permission denied" + at +
                                       ": join the group 'bindlens' (usermod -aG bindlens USER, "
                                       "then log in again) or use sudo");
-  case ENOTSOCK:
-    return error(Kind::unreachable, "no daemon" + at + ": that file is not a socket");
   default:
     return error(Kind::unreachable, "cannot connect to the daemon" + at + ": " + ec.message());
   }

@@ -216,6 +216,10 @@ std::string unknown_parameter(Listing listing) {
   return text;
 }
 
+FieldError cannot_resolve(std::string field, const Error& e) {
+  return {std::move(field), "cannot be resolved: " + e.text};
+}
+
 // A wall time on the daemon's clock; before the boot means from the beginning.
 MonoNs to_monotonic(WallNs t) {
   const int64_t since_boot = t - wall_time_of(0);
@@ -247,6 +251,8 @@ parse_filter(Listing listing, const std::vector<Parameter>& parameters, WallNs n
   }
   if (spec.since && spec.until && *spec.since > *spec.until)
     return std::unexpected(FieldError{"since", "is later than until: nothing can match"});
+  if (spec.follow && spec.until)
+    return std::unexpected(FieldError{"until", "cannot be combined with follow"});
   return spec;
 }
 
@@ -267,12 +273,12 @@ std::expected<model::Filter, FieldError> resolve(const FilterSpec& spec,
   if (spec.until) f.until = to_monotonic(*spec.until);
   if (!spec.uid.empty()) {
     const auto uid = resolvers.user(spec.uid);
-    if (!uid) return std::unexpected(FieldError{"uid", uid.error().text});
+    if (!uid) return std::unexpected(cannot_resolve("uid", uid.error()));
     f.uid = *uid;
   }
   if (!spec.netns.empty()) {
     const auto netns = resolvers.netns(spec.netns);
-    if (!netns) return std::unexpected(FieldError{"netns", netns.error().text});
+    if (!netns) return std::unexpected(cannot_resolve("netns", netns.error()));
     f.netns = *netns;
   }
   return f;

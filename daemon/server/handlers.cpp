@@ -113,8 +113,6 @@ void get_events(const Exchange& x) {
   auto want = wanted(x, Listing::events);
   if (!want) return x.answer(error_reply(want.error()));
   const auto& spec = want->spec;
-  if (spec.follow && spec.until)
-    return x.answer(error_reply({"until", "cannot be combined with follow"}));
   if (spec.follow && x.context->followers >= x.context->options.limits.followers)
     return x.answer(error_reply(503, "too many clients follow the events already; try again when "
                                      "one of them has ended"));

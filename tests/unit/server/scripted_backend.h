@@ -1,0 +1,144 @@
+#pragma once
+
+// A daemon without a kernel: answers what a test has put into it.
+
+#include <bindlens/server/backend.h>
+
+#include <cerrno>
+#include <list>
+#include <map>
+#include <string>
+
+namespace bindlens::test {
+
+inline model::ProcessRef process(uint32_t pid, std::string comm, std::string unit = {}) {
+  model::Process p;
+  p.pid = pid;
+  p.uid = 33;
+  p.user = "www-data";
+  p.comm = std::move(comm);
+  p.exe = "/usr/sbin/" + p.comm;
+  p.cgroup = "/system.slice/" + unit;
+  p.unit = std::move(unit);
+  p.ppid = 1;
+  return std::make_shared<const model::Process>(std::move(p));
+}
+
+inline model::Socket listener(uint16_t port, model::Address addr = model::Address::any(
+                                                 model::Family::inet)) {
+  model::Socket s;
+  s.id = port;
+  s.cookie = 0x1000u + port;
+  s.netns = 4026531840;
+  s.uid = 33;
+  s.state = model::State::listen;
+  s.local = {addr, port};
+  s.max_backlog = 511;
+  s.flags.set(model::SocketFlag::reuseaddr);
+  return s;
+}
+
+class ScriptedBackend final : public server::Backend {
+public:
+  struct Entry {
+    model::Socket socket;
+    model::ProcessRef binder;
+    std::vector<model::Holder> holders;
+  };
+  std::vector<Entry> sockets;
+  std::vector<std::shared_ptr<const model::Failure>> kept_failures; // newest first
+  std::vector<model::Event> kept_events;                            // oldest first
+  protocol::Status current;
+  protocol::VerifyReport report;
+  protocol::CheckReply check_reply;
+  std::string broken; // every asynchronous call fails with this
+
+  protocol::CheckRequest last_check;
+  server::Peer last_peer;
+  SocketQuery last_query;
+
+  void emit(const model::Event& e) {
+    for (const auto& sink : sinks_) sink(e);
+  }
+  [[nodiscard]] size_t subscribers() const { return sinks_.size(); }
+
+  void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override {
+    last_query = query;
+    if (!broken.empty()) return done(fail(broken));
+    done(std::make_unique<Cursor>(*this, std::move(query)));
+  }
+  std::vector<std::shared_ptr<const model::Failure>> failures(const model::Filter& f) override {
+    std::vector<std::shared_ptr<const model::Failure>> out;
+    for (const auto& x : kept_failures)
+      if (f.matches(*x)) out.push_back(x);
+    return out;
+  }
+  std::vector<model::Event> events(const model::Filter& f) override {
+    std::vector<model::Event> out;
+    for (const auto& e : kept_events)
+      if (f.matches(e)) out.push_back(e);
+    return out;
+  }
+  std::shared_ptr<void> subscribe(EventSink sink) override {
+    const auto at = sinks_.insert(sinks_.end(), std::move(sink));
+    return {nullptr, [this, at](void*) { sinks_.erase(at); }};
+  }
+  protocol::Status status() override { return current; }
+  void verify(Done<protocol::VerifyReport> done) override {
+    if (!broken.empty()) return done(fail(broken));
+    done(report);
+  }
+  void check(const protocol::CheckRequest& request, server::Peer peer,
+             Done<protocol::CheckReply> done) override {
+    last_check = request;
+    last_peer = peer;
+    if (!broken.empty()) return done(fail(broken));
+    done(check_reply);
+  }
+  Result<uint32_t> resolve_user(std::string_view text) override {
+    if (text == "www-data" || text == "33") return 33;
+    if (text == "0" || text == "root") return 0;
+    return fail("there is no user '" + std::string(text) + "'", ENOENT);
+  }
+  Result<uint32_t> resolve_netns(std::string_view text) override {
+    if (text == "host" || text == "4026531840") return 4026531840;
+    return fail("there is no network namespace '" + std::string(text) + "'", ENOENT);
+  }
+  std::string netns_name(uint32_t netns) override { return netns == 4026531840 ? "host" : ""; }
+  std::string user_name(uint32_t uid) override { return uid == 33 ? "www-data" : ""; }
+  std::string dev_name(uint32_t, uint32_t index) override {
+    return index == 2 ? "eth0" : "";
+  }
+
+private:
+  class Cursor final : public server::SocketCursor {
+  public:
+    Cursor(const ScriptedBackend& from, SocketQuery query)
+        : from_(from), query_(std::move(query)) {}
+    bool next(protocol::SocketRow& row) override {
+      while (at_ < from_.sockets.size()) {
+        const Entry& e = from_.sockets[at_++];
+        if (!query_.filter.matches(e.socket) || !query_.filter.matches(e.binder, e.holders))
+          continue;
+        row = {};
+        row.socket = e.socket;
+        row.binder = e.binder;
+        row.bound_by = model::BoundBy::bind;
+        row.holders = e.holders;
+        row.user = "www-data";
+        row.netns_name = e.socket.netns == 4026531840 ? "host" : "web-1";
+        return true;
+      }
+      return false;
+    }
+
+  private:
+    const ScriptedBackend& from_;
+    SocketQuery query_;
+    size_t at_ = 0;
+  };
+
+  std::list<EventSink> sinks_;
+};
+
+} // namespace bindlens::test
