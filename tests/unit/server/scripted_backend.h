@@ -24,8 +24,8 @@ inline model::ProcessRef process(uint32_t pid, std::string comm, std::string uni
   return std::make_shared<const model::Process>(std::move(p));
 }
 
-inline model::Socket listener(uint16_t port, model::Address addr = model::Address::any(
-                                                 model::Family::inet)) {
+inline model::Socket listener(uint16_t port,
+                              model::Address addr = model::Address::any(model::Family::inet)) {
   model::Socket s;
   s.id = port;
   s.cookie = 0x1000u + port;
@@ -39,7 +39,7 @@ inline model::Socket listener(uint16_t port, model::Address addr = model::Addres
 }
 
 class ScriptedBackend final : public server::Backend {
-public:
+ public:
   struct Entry {
     model::Socket socket;
     model::ProcessRef binder;
@@ -58,7 +58,8 @@ public:
   SocketQuery last_query;
 
   void emit(const model::Event& e) {
-    for (const auto& sink : sinks_) sink(e);
+    for (const auto& sink : sinks_)
+      sink(e);
   }
   [[nodiscard]] size_t subscribers() const { return sinks_.size(); }
 
@@ -106,13 +107,11 @@ public:
   }
   std::string netns_name(uint32_t netns) override { return netns == 4026531840 ? "host" : ""; }
   std::string user_name(uint32_t uid) override { return uid == 33 ? "www-data" : ""; }
-  std::string dev_name(uint32_t, uint32_t index) override {
-    return index == 2 ? "eth0" : "";
-  }
+  std::string dev_name(uint32_t, uint32_t index) override { return index == 2 ? "eth0" : ""; }
 
-private:
+ private:
   class Cursor final : public server::SocketCursor {
-  public:
+   public:
     Cursor(const ScriptedBackend& from, SocketQuery query)
         : from_(from), query_(std::move(query)) {}
     bool next(protocol::SocketRow& row) override {
@@ -132,7 +131,7 @@ private:
       return false;
     }
 
-  private:
+   private:
     const ScriptedBackend& from_;
     SocketQuery query_;
     size_t at_ = 0;

@@ -18,7 +18,7 @@ namespace bindlens::test {
 
 // A directory of its own that is gone afterwards.
 class TemporaryDirectory {
-public:
+ public:
   TemporaryDirectory() {
     char name[] = "/tmp/bindlens-test-XXXXXX";
     if (::mkdtemp(name) == nullptr) throw std::runtime_error("mkdtemp");
@@ -29,13 +29,13 @@ public:
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
 
-private:
+ private:
   std::string path_;
 };
 
 // A server on a socket of its own, running in a thread of its own.
 class RunningServer {
-public:
+ public:
   explicit RunningServer(server::Options options = {}) : path_(directory_.file("s")) {
     auto socket = server::ListenSocket::create(path_, "");
     if (!socket) throw std::runtime_error(socket.error().text);
@@ -72,7 +72,7 @@ public:
     return false;
   }
 
-private:
+ private:
   TemporaryDirectory directory_;
   std::string path_;
   boost::asio::io_context io_{1};
