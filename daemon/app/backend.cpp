@@ -41,7 +41,7 @@ void DaemonBackend::list_port(SocketQuery query, Done<std::unique_ptr<server::So
   kernel::WalkRequest request;
   request.port = *query.filter.single_port();
   request.netns = query.filter.netns.value_or(0);
-  auto view = core_.walker().walk(request);
+  auto view = core_.source().walk(request);
   if (!view) return done(std::unexpected(view.error()));
   auto listing = std::make_shared<std::unique_ptr<Listing>>(
       std::make_unique<Listing>(core_, *this, std::move(query), *std::move(view)));
@@ -99,7 +99,7 @@ void DaemonBackend::verify(Done<protocol::VerifyReport> done) {
   auto checked = core_.snapshot();
   if (!checked) return done(std::unexpected(checked.error()));
   protocol::VerifyReport report;
-  report.source = "walk";
+  report.source = core_.source().name();
   report.sockets = core_.table().size();
   add_differences(report, "missing", "the kernel has it, the table did not", checked->report.missing);
   add_differences(report, "stale", "the table had it, the kernel has not", checked->report.stale);

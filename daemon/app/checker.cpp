@@ -96,7 +96,7 @@ Result<model::PortView> read_bucket(const CheckContext& c, const rules::Request&
   walk.protos = {request.proto == model::Proto::mptcp ? model::Proto::tcp : request.proto};
   walk.port = request.local.port;
   walk.netns = request.netns;
-  return c.core.walker().walk(walk);
+  return c.core.source().walk(walk);
 }
 
 } // namespace

@@ -22,9 +22,9 @@ constexpr size_t max_kept_blockers = 256;
 
 } // namespace
 
-Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::Walker& walker,
+Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableSource& source,
            HostView host, const Options& options)
-    : session_(session), walker_(walker), host_(std::move(host)),
+    : session_(session), source_(source), host_(std::move(host)),
       events_(options.event_memory), failures_(options.max_failures, options.failure_memory),
       tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
                         [this](model::Event e) { publish(std::move(e)); },
@@ -35,14 +35,17 @@ Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::Walker
 Result<void> Core::start() {
   if (auto walked = snapshot(); !walked) return fail(walked.error(), "the first snapshot");
   catch_up();
-  sweeper_.request([](const Sweeper::Result& swept) {
-    if (!swept) spdlog::warn("{}; holders are looked up in /proc, ignoring", swept.error().text);
-  });
   session_.request_wakeup();
   wait_for_wakeup();
   poll_soon();
   verify_later();
   return {};
+}
+
+void Core::look_for_owners() {
+  sweeper_.request([](const Sweeper::Result& swept) {
+    if (!swept) spdlog::warn("{}; holders are looked up in /proc, ignoring", swept.error().text);
+  });
 }
 
 // --- following the kernel ---------------------------------------------------
@@ -134,13 +137,13 @@ Result<Core::Snapshot> Core::snapshot() {
   }
   walking_ = true;
   table_.begin_walk(monotonic_now());
-  auto view = walker_.walk({}, [this] { drain(); });
+  auto view = source_.walk({}, [this] { drain(); });
   drain();
   walking_ = false;
   if (!view) return std::unexpected(view.error());
   Snapshot result{*std::move(view), {}};
   result.report = table_.merge(result.view.buckets);
-  health_.snapshot_ns = walker_.last().duration_ns;
+  health_.snapshot_ns = source_.last().duration_ns;
   health_.verified_at = monotonic_now();
   health_.verify_differences = result.report.differences();
   if (!resync_due_) health_.complete = !result.view.torn;
@@ -198,7 +201,7 @@ void Core::complete_view(model::RefusedCall& refused) {
   const model::CallRecord& c = refused.call;
   const uint16_t port = c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
   if (port == 0) return;
-  auto view = walker_.walk({{c.socket.proto}, port, c.socket.netns});
+  auto view = source_.walk({{c.socket.proto}, port, c.socket.netns});
   if (!view) return;
   refused.view = *std::move(view);
   refused.whole = !refused.view.torn;
@@ -260,7 +263,7 @@ void Core::find_owners(std::vector<model::Blocker>& blockers, std::function<void
   if (complete) return done();
   sweeper_.request([this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
     for (model::Blocker& b : blockers)
-      if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket.id));
+      if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket));
     done();
   });
 }

@@ -7,7 +7,7 @@
 #include <bindlens/kernel/namespaces.h>
 #include <bindlens/kernel/processes.h>
 #include <bindlens/kernel/session.h>
-#include <bindlens/kernel/walk.h>
+#include <bindlens/kernel/table_source.h>
 #include <bindlens/model/event_log.h>
 #include <bindlens/model/tracker.h>
 
@@ -26,13 +26,16 @@ namespace bindlens::app {
 // diagnoses refusals, keeps events and failures. All on the event loop.
 class Core {
 public:
-  Core(boost::asio::io_context& io, kernel::Session& session, kernel::Walker& walker,
+  Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableSource& source,
        HostView host, const Options& options);
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   // The first snapshot; then follows the kernel until the loop stops.
   Result<void> start();
+
+  // The first sweep, so that later questions about few sockets need none.
+  void look_for_owners();
 
   // Takes in everything the kernel has told so far: to be called before any
   // question is answered.
@@ -62,7 +65,7 @@ public:
   [[nodiscard]] const model::EventLog& events() const { return events_; }
   [[nodiscard]] const model::FailureLog& failures() const { return failures_; }
   [[nodiscard]] kernel::ProcessCache& processes() { return processes_; }
-  [[nodiscard]] kernel::Walker& walker() { return walker_; }
+  [[nodiscard]] kernel::TableSource& source() const { return source_; }
   [[nodiscard]] Sweeper& sweeper() { return sweeper_; }
   [[nodiscard]] const HostView& host() const { return host_; }
 
@@ -89,7 +92,7 @@ private:
   void verify_later();
 
   kernel::Session& session_;
-  kernel::Walker& walker_;
+  kernel::TableSource& source_;
   HostView host_;
   kernel::ProcessCache processes_;
   model::BindTable table_;

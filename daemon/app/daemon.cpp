@@ -2,9 +2,11 @@
 
 #include "backend.h"
 #include "core.h"
+#include "privileges.h"
 
 #include <bindlens/kernel/calibration.h>
 #include <bindlens/kernel/host_facts.h>
+#include <bindlens/kernel/walk.h>
 #include <bindlens/server/server.h>
 
 #include <boost/asio/signal_set.hpp>
@@ -71,6 +73,11 @@ HostView make_host_view(kernel::HostFactsCache& cache, kernel::Namespaces& names
   return host;
 }
 
+Result<std::unique_ptr<kernel::TableSource>> open_source(kernel::Session& session) {
+  if (session.facts().read_kernel) return kernel::Walker::open(session);
+  return fail("the kernel does not let programs read its memory", EPERM);
+}
+
 // Everything that lives as long as the daemon, in the order of its making.
 struct Daemon {
   explicit Daemon(const Options& o) : options(o) {}
@@ -82,7 +89,7 @@ struct Daemon {
   boost::asio::io_context io{1};
   kernel::Calibration calibration;
   std::unique_ptr<kernel::Session> session;
-  std::unique_ptr<kernel::Walker> walker;
+  std::unique_ptr<kernel::TableSource> source;
   kernel::Namespaces namespaces;
   std::unique_ptr<kernel::HostFactsCache> facts;
   std::unique_ptr<Core> core;
@@ -101,11 +108,11 @@ Result<void> Daemon::open() {
   auto opened = kernel::Session::open({options.wishes, options.ring_bytes});
   if (!opened) return std::unexpected(opened.error());
   session = *std::move(opened);
-  auto walk = kernel::Walker::open(*session);
-  if (!walk) return std::unexpected(walk.error());
-  walker = *std::move(walk);
+  auto table = open_source(*session);
+  if (!table) return std::unexpected(table.error());
+  source = *std::move(table);
   facts = std::make_unique<kernel::HostFactsCache>(own_programs(*session));
-  core = std::make_unique<Core>(io, *session, *walker,
+  core = std::make_unique<Core>(io, *session, *source,
                                 make_host_view(*facts, namespaces, calibration.variants), options);
   backend = std::make_unique<DaemonBackend>(*core, *session, namespaces, calibration);
   server::Options server_options;
@@ -125,6 +132,8 @@ Result<void> Daemon::serve() {
   if (auto ready = announce_ready(options.ready_file); !ready) return ready;
   spdlog::info("ready: {} sockets in {} namespaces, tier {}, on {}", core->table().size(),
                core->table().namespaces(), to_string(session->plan().tier), options.socket);
+  if (auto dropped = drop_privileges(); !dropped) spdlog::warn("{}, ignoring", dropped.error().text);
+  core->look_for_owners();
   // What loading took - the kernel's type information above all - goes back.
   ::malloc_trim(0);
   io.run();

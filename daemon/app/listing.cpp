@@ -95,7 +95,7 @@ void Listing::fill_holders(protocol::SocketRow& row) {
   if (const auto it = owners_.find(row.socket.id); it != owners_.end())
     owners = it->second;
   else if (sweep_)
-    owners = sweep_->of(row.socket.id);
+    owners = sweep_->of(row.socket);
   else
     row.holders_known = false;
   for (const bl_owner& o : owners)

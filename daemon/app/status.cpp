@@ -63,7 +63,7 @@ protocol::Status make_status(const Core& core, const kernel::Session& session,
   s.failures_kept = core.failures().size();
   s.events_kept = core.events().size();
   s.complete = h.complete;
-  s.snapshot_source = "walk";
+  s.snapshot_source = core.source().name();
   s.snapshot_ns = h.snapshot_ns;
   s.verified_ago_ns = h.verified_at == 0 ? 0 : now - h.verified_at;
   s.verify_differences = h.verify_differences;

@@ -12,7 +12,8 @@ void Sweeper::request(Done done) {
 void Sweeper::start() {
   busy_ = true;
   running_ = std::exchange(waiting_, {});
-  boost::asio::post(pool_, [this] {
+  if (!pool_) pool_.emplace(1);
+  boost::asio::post(*pool_, [this] {
     auto swept = kernel::sweep_owners(session_);
     Result result = swept ? Result(std::make_shared<kernel::OwnerMap>(*std::move(swept)))
                           : Result(std::unexpected(swept.error()));

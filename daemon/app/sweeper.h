@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace bindlens::app {
@@ -19,7 +20,9 @@ public:
 
   Sweeper(boost::asio::io_context& io, kernel::Session& session) : io_(io), session_(session) {}
   // Waits for a sweep under way.
-  ~Sweeper() { pool_.join(); }
+  ~Sweeper() {
+    if (pool_) pool_->join();
+  }
 
   // Calls `done` on the event loop with a sweep that began after this call.
   // Those who ask while one runs share the next.
@@ -37,7 +40,8 @@ private:
   std::vector<Done> waiting_;
   bool busy_ = false;
   std::shared_ptr<const kernel::OwnerMap> last_ = std::make_shared<kernel::OwnerMap>();
-  boost::asio::thread_pool pool_{1}; // last: joined first
+  // Made at the first sweep: a thread keeps the capabilities it was made with.
+  std::optional<boost::asio::thread_pool> pool_;
 };
 
 } // namespace bindlens::app

@@ -1,4 +1,3 @@
-#include <sys/socket.h>
 #include <bindlens/kernel/host_facts.h>
 
 #include <bindlens/kernel/kernel_facts.h>
@@ -14,6 +13,7 @@
 #include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -238,7 +238,6 @@ rules::RouteType to_route_type(uint8_t type) {
     return rules::RouteType::other;
   }
 }
-
 
 // The routes of `table` as routes of `reported_as`. False: not known.
 bool append_routes(Netlink& netlink, uint32_t table, uint32_t reported_as,

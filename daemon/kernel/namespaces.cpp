@@ -53,7 +53,9 @@ void Namespaces::refresh() {
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(named_dir, ec))
     names_[inode_of(entry.path().string())] = entry.path().filename().string();
-  names_[inode_of(ns_path(1))] = "host";
+  // Inside a container process 1 can be hidden; then our own is as near as it gets.
+  const uint32_t first = inode_of(ns_path(1));
+  names_[first != 0 ? first : inode_of("/proc/self/ns/net")] = "host";
 }
 
 std::string Namespaces::name(uint32_t netns) {
@@ -88,7 +90,9 @@ Result<Fd> Namespaces::open(uint32_t netns) {
   refresh();
   std::string path;
   if (const auto it = names_.find(netns); it != names_.end())
-    path = it->second == "host" ? ns_path(1) : std::string(named_dir) + "/" + it->second;
+    path = it->second != "host"     ? std::string(named_dir) + "/" + it->second
+           : inode_of(ns_path(1)) != 0 ? ns_path(1)
+                                       : "/proc/self/ns/net";
   else
     path = path_through_process(netns);
   if (path.empty()) return fail("no process is in network namespace " + std::to_string(netns));

@@ -11,6 +11,7 @@
 #include <array>
 #include <charconv>
 #include <memory>
+#include <string_view>
 #include <string>
 #include <tuple>
 
@@ -18,7 +19,7 @@ namespace bindlens::kernel {
 
 namespace {
 
-auto key(const bl_owner& o) { return std::tuple(o.sk, o.pid, o.fd); }
+auto order(const bl_owner& o) { return std::tuple(o.sk, o.pid, o.fd); }
 
 // "socket:[123]" -> 123, 0 for anything else.
 uint64_t socket_inode(const char* path) {
@@ -37,43 +38,27 @@ std::string fd_dir(uint32_t pid) { return "/proc/" + std::to_string(pid) + "/fd"
 // A process with very many descriptors is left to the sweep, which is faster then.
 constexpr int max_listed_descriptors = 512;
 
-void add_descriptors(std::vector<bl_owner>& owners, uint32_t pid, const model::Socket& socket) {
-  const std::string path = fd_dir(pid);
+// Entries of a directory that are numbers, until `visit` returns false.
+template <typename Visit>
+void for_each_number(const std::string& path, Visit visit) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), &::closedir);
-  int listed = 0;
   while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
     const std::string_view name(entry->d_name);
-    uint32_t fd = 0;
-    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc{}) continue;
-    if (++listed > max_listed_descriptors) return;
-    if (still_open(pid, fd, socket.inode)) owners.push_back({socket.id, pid, fd});
+    uint32_t number = 0;
+    const auto [end, ec] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (ec == std::errc{} && end == name.data() + name.size() && !visit(number)) return;
   }
 }
 
-} // namespace
-
-OwnerMap::OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at)
-    : owners_(std::move(owners)), taken_at_(taken_at) {
-  std::sort(owners_.begin(), owners_.end(),
-            [](const bl_owner& a, const bl_owner& b) { return key(a) < key(b); });
+void add_descriptors(std::vector<bl_owner>& owners, uint32_t pid, const model::Socket& socket) {
+  int listed = 0;
+  for_each_number(fd_dir(pid), [&](uint32_t fd) {
+    if (still_open(pid, fd, socket.inode)) owners.push_back({socket.id, pid, fd});
+    return ++listed < max_listed_descriptors;
+  });
 }
 
-std::span<const bl_owner> OwnerMap::of(model::SocketId id) const {
-  const auto [first, last] = std::equal_range(
-      owners_.begin(), owners_.end(), bl_owner{id, 0, 0},
-      [](const bl_owner& a, const bl_owner& b) { return a.sk < b.sk; });
-  return {first, last};
-}
-
-Result<OwnerMap> sweep_owners(Session& session) {
-  bpf_program* program = session.object().progs.owners;
-  if (::bpf_program__fd(program) < 0) return fail("the kernel has no iterator over descriptors");
-  bpf_link* link = ::bpf_program__attach_iter(program, nullptr);
-  if (link == nullptr) return fail_errno("attaching the owner iterator");
-  Fd iterator(::bpf_iter_create(::bpf_link__fd(link)));
-  ::bpf_link__destroy(link);
-  if (!iterator) return fail_errno("starting the owner iterator");
-  const MonoNs now = monotonic_now();
+Result<std::vector<bl_owner>> read_iterator(const Fd& iterator) {
   std::vector<bl_owner> owners;
   std::vector<bl_owner> buffer(4096);
   auto* bytes = reinterpret_cast<char*>(buffer.data());
@@ -82,14 +67,59 @@ Result<OwnerMap> sweep_owners(Session& session) {
     const ssize_t n = ::read(iterator.get(), bytes + have, buffer.size() * sizeof(bl_owner) - have);
     if (n < 0 && errno == EAGAIN) continue;
     if (n < 0) return fail_errno("reading the owner iterator");
-    if (n == 0) break;
+    if (n == 0) return owners;
     have += static_cast<size_t>(n);
     const size_t whole = have / sizeof(bl_owner);
     owners.insert(owners.end(), buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(whole));
     std::copy(bytes + whole * sizeof(bl_owner), bytes + have, bytes);
     have -= whole * sizeof(bl_owner);
   }
-  return OwnerMap(std::move(owners), now);
+}
+
+// Every socket in every /proc/PID/fd, by inode.
+std::vector<bl_owner> descriptors_in_proc() {
+  std::vector<bl_owner> owners;
+  for_each_number("/proc", [&](uint32_t pid) {
+    for_each_number(fd_dir(pid), [&](uint32_t fd) {
+      const uint64_t inode = socket_inode((fd_dir(pid) + "/" + std::to_string(fd)).c_str());
+      if (inode != 0) owners.push_back({inode, pid, fd});
+      return true;
+    });
+    return true;
+  });
+  return owners;
+}
+
+} // namespace
+
+OwnerMap::OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at, Key key)
+    : owners_(std::move(owners)), taken_at_(taken_at), key_(key) {
+  std::sort(owners_.begin(), owners_.end(),
+            [](const bl_owner& a, const bl_owner& b) { return order(a) < order(b); });
+}
+
+std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
+  const uint64_t id = key_ == Key::inode ? socket.inode : socket.id;
+  if (id == 0) return {};
+  const auto [first, last] = std::equal_range(
+      owners_.begin(), owners_.end(), bl_owner{id, 0, 0},
+      [](const bl_owner& a, const bl_owner& b) { return a.sk < b.sk; });
+  return {first, last};
+}
+
+Result<OwnerMap> sweep_owners(Session& session) {
+  bpf_program* program = session.object().progs.owners;
+  const MonoNs now = monotonic_now();
+  if (::bpf_program__fd(program) < 0)
+    return OwnerMap(descriptors_in_proc(), now, OwnerMap::Key::inode);
+  bpf_link* link = ::bpf_program__attach_iter(program, nullptr);
+  if (link == nullptr) return fail_errno("attaching the owner iterator");
+  Fd iterator(::bpf_iter_create(::bpf_link__fd(link)));
+  ::bpf_link__destroy(link);
+  if (!iterator) return fail_errno("starting the owner iterator");
+  auto owners = read_iterator(iterator);
+  if (!owners) return std::unexpected(owners.error());
+  return OwnerMap(*std::move(owners), now, OwnerMap::Key::socket);
 }
 
 bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
@@ -102,7 +132,7 @@ Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep, uin
     owners.complete = true;
     return owners;
   }
-  for (const bl_owner& o : last_sweep.of(socket.id))
+  for (const bl_owner& o : last_sweep.of(socket))
     if (still_open(o.pid, o.fd, socket.inode)) owners.descriptors.push_back(o);
   const auto accounted = [&] { return owners.descriptors.size() >= socket.file_refs; };
   const bool binder_known = std::any_of(owners.descriptors.begin(), owners.descriptors.end(),

@@ -139,7 +139,7 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
     ::bpf_program__set_autoload(::bpf_object__find_program_by_name(object.obj, a.program.c_str()),
                                 true);
   ::bpf_program__set_autoload(object.progs.walk, facts.read_kernel);
-  ::bpf_program__set_autoload(object.progs.owners, facts.owner_iterator);
+  ::bpf_program__set_autoload(object.progs.owners, facts.owner_iterator && facts.read_kernel);
   ::bpf_map__set_max_entries(object.maps.events, ring_size(options.ring_bytes));
   object.rodata->release_by_state = plan.release_by_state;
   object.rodata->in_kernel_by_cgroup = plan.in_kernel_by_cgroup;
@@ -190,6 +190,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ::libbpf_set_print(keep_warnings);
   std::unique_ptr<Session> s(new Session);
   s->facts_ = probe_kernel();
+  if (options.wishes.disabled.contains("walk")) s->facts_.read_kernel = false;
   AttachWishes wishes = options.wishes;
   // Each round loses one route of one hook, so there can be no more than these.
   for (size_t round = 0; round <= hook_names().size(); ++round) {

@@ -29,6 +29,9 @@ std::vector<Event> EventLog::select(const Filter& f) const {
   std::vector<Event> selected;
   std::copy_if(events_.begin(), events_.end(), std::back_inserter(selected),
                [&](const Event& e) { return f.matches(e); });
+  // A refusal takes its place only after it was diagnosed.
+  std::stable_sort(selected.begin(), selected.end(),
+                   [](const Event& a, const Event& b) { return a.time < b.time; });
   return selected;
 }
 

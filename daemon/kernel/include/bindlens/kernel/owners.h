@@ -15,18 +15,24 @@ namespace bindlens::kernel {
 // processes. Sorted by socket, then pid, then descriptor.
 class OwnerMap {
 public:
+  // What bl_owner.sk holds: the socket's address, or the inode of its file where
+  // the kernel's memory cannot be read.
+  enum class Key : uint8_t { socket, inode };
+
   OwnerMap() = default;
-  OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at);
-  [[nodiscard]] std::span<const bl_owner> of(model::SocketId id) const;
+  OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at, Key key);
+  [[nodiscard]] std::span<const bl_owner> of(const model::Socket& socket) const;
   [[nodiscard]] size_t size() const { return owners_.size(); }
   [[nodiscard]] MonoNs taken_at() const { return taken_at_; }
 
 private:
   std::vector<bl_owner> owners_;
   MonoNs taken_at_ = 0;
+  Key key_ = Key::socket;
 };
 
-// Runs the task-file iterator to its end. May run on a thread of its own.
+// Runs the task-file iterator to its end; reads all of /proc where the iterator
+// is not to be had. May run on a thread of its own.
 [[nodiscard]] Result<OwnerMap> sweep_owners(Session& session);
 
 // Is descriptor `fd` of `pid` the socket with this inode, now?
