@@ -15,7 +15,7 @@ struct Options {
   kernel::AttachWishes wishes;
   std::string log_level = "info";
   std::string ready_file; // empty: none
-  uint32_t ring_bytes = 8u << 20;
+  uint32_t ring_bytes = 4u << 20;
   uint32_t event_memory = 16u << 20;   // bytes
   uint32_t failure_memory = 8u << 20;  // bytes
   uint32_t max_failures = 10'000;      // entries, identical ones folded

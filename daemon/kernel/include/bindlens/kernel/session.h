@@ -16,7 +16,7 @@ namespace bindlens::kernel {
 
 struct SessionOptions {
   AttachWishes wishes;
-  uint32_t ring_bytes = 8u << 20; // rounded up to a power of two pages
+  uint32_t ring_bytes = 4u << 20; // rounded up to a power of two pages
 };
 
 struct ProgramStats {
