@@ -196,8 +196,10 @@ bool check_listen(const Request& r, Verdict& out) {
 bool passes_checks(const Request& r, const HostFacts& facts, uint32_t& dev, Verdict& out) {
   switch (r.op) {
   case Operation::bind:
-    for (const std::string& p : facts.policies)
-      out.unknown.push_back(p);
+    // mptcp_bind() has no subflow to bind once there is a connection.
+    if (r.proto == model::Proto::mptcp && r.connected)
+      return refuse_early(out, EINVAL, Rule::already_bound);
+    out.unknown = facts.policies;
     return r.family.value_or(r.local.addr.family) == Family::inet ? check_bind4(r, facts, dev, out)
                                                                   : check_bind6(r, facts, dev, out);
   case Operation::listen:
