@@ -49,13 +49,21 @@ bool has_reuseport(Profile p) {
 
 namespace {
 
+// The overlap that the account knows: a wildcard covers all addresses of its
+// kind, and :: without IPV6_V6ONLY those of IPv4 as well.
+bool believed_overlap(const BoundAddress& a, const BoundAddress& b) {
+  if (a.v4_like() == b.v4_like()) return same_address(a, b) || !a.specific() || !b.specific();
+  const BoundAddress& v6 = a.v4_like() ? b : a;
+  return !v6.specific() && !v6.v6only;
+}
+
 // BSD: the options of the socket that is bound decide. SO_REUSEADDR lets a
 // wildcard and a specific address live together, and ignores TIME_WAIT;
 // SO_REUSEPORT allows the same address when everybody before had it as well; for
 // multicast addresses the two mean the same.
 Rule bsd_refusal(const Asker& a, bool multicast, const Socket& h) {
   const BoundAddress ha = bound_address(h);
-  if (!addresses_overlap(a.addr, ha)) return Rule::none;
+  if (!believed_overlap(a.addr, ha)) return Rule::none;
   const bool shares = h.is(SocketFlag::reuseport) || (multicast && h.is(SocketFlag::reuseaddr));
   const bool wants = a.reuseport || (multicast && a.reuseaddr);
   if (wants && shares) return Rule::none;
@@ -68,7 +76,7 @@ Rule bsd_refusal(const Asker& a, bool multicast, const Socket& h) {
 
 // Linux before 3.9: SO_REUSEADDR on both sides, and for TCP nobody listening.
 Rule old_linux_refusal(const Asker& a, bool tcp, const Socket& h) {
-  if (!devices_overlap(a, h) || !addresses_overlap(a.addr, bound_address(h))) return Rule::none;
+  if (!devices_overlap(a, h) || !believed_overlap(a.addr, bound_address(h))) return Rule::none;
   if (tcp && h.state == State::listen) return Rule::listener;
   if (a.reuseaddr && h.is(SocketFlag::reuseaddr)) return Rule::none;
   if (!tcp) return Rule::udp_no_reuse;
@@ -77,13 +85,13 @@ Rule old_linux_refusal(const Asker& a, bool tcp, const Socket& h) {
 }
 
 std::vector<Conflict> believed_conflicts(Profile p, const Request& r, const Asker& a,
-                                         const model::PortView& view) {
+                                         const model::PortView& view, uint16_t port) {
   std::vector<Conflict> out;
   const bool tcp = is_tcp(r.proto);
   for (const model::Bucket& b : view.buckets) {
     for (const Socket& h : b.sockets) {
       const bool same_table = h.proto == r.proto || (tcp && is_tcp(h.proto));
-      if (!same_table || h.netns != r.netns || h.local.port != r.local.port) continue;
+      if (!same_table || h.netns != r.netns || h.local.port != port) continue;
       const Rule rule = p == Profile::linux_pre_3_9
                             ? old_linux_refusal(a, tcp, h)
                             : bsd_refusal(a, r.local.addr.is_multicast(), h);
@@ -94,32 +102,56 @@ std::vector<Conflict> believed_conflicts(Profile p, const Request& r, const Aske
   return out;
 }
 
+// A system that searches for a port takes none that somebody holds in the way of
+// the address, whatever the options.
+void search_bsd(Verdict& out, const Request& r, Asker a, const model::PortView& view,
+                PortRange range) {
+  a.reuseaddr = a.reuseport = false;
+  out.path = Path::search;
+  out.search.ports = range;
+  for (uint32_t port = range.first; port <= range.last && !out.would_succeed; ++port) {
+    ++out.search.range;
+    out.would_succeed =
+        believed_conflicts(Profile::bsd, r, a, view, static_cast<uint16_t>(port)).empty();
+    out.search.taken += !out.would_succeed;
+  }
+  if (!out.would_succeed)
+    refuse(out, r.op == Operation::bind ? EADDRINUSE : EADDRNOTAVAIL, Rule::ephemeral_exhausted,
+           Path::search);
+}
+
+// Everything but a bind to a number. The account has no options in it here, so
+// that Linux of all times is one, and BSD differs in the errno of a tuple in use.
+Verdict decide_unnumbered(Profile p, const Request& r, const model::PortView& view,
+                          const HostFacts& facts, const Variants& v) {
+  if (p == Profile::linux_pre_3_9 || r.local.port != 0 || !facts.local_port_range) {
+    Verdict out = decide(r, view, facts, v);
+    if (out.rule == Rule::tuple_in_use && p != Profile::linux_pre_3_9) out.error = EADDRINUSE;
+    return out;
+  }
+  Verdict out;
+  uint32_t dev = r.dev;
+  if (passes_checks(r, facts, dev, out))
+    search_bsd(out, r, make_asker(r, facts, dev), view, *facts.local_port_range);
+  return out;
+}
+
 } // namespace
 
 Verdict decide(Profile p, const Request& r, const model::PortView& view, const HostFacts& facts,
                const Variants& v) {
   if (p == Profile::linux_now) return decide(r, view, facts, v);
-  // Searches and tuples have no options in them: only the errno of a connect
-  // differs, and on Linux it did before 3.9 as well.
-  if (r.op != Operation::bind || r.local.port == 0) {
-    Verdict out = decide(r, view, facts, v);
-    if (out.error == EADDRNOTAVAIL && out.rule == Rule::tuple_in_use && p != Profile::linux_pre_3_9)
-      out.error = EADDRINUSE;
-    return out;
-  }
+  if (r.op != Operation::bind || r.local.port == 0) return decide_unnumbered(p, r, view, facts, v);
   Verdict out;
   uint32_t dev = r.dev;
   if (!passes_checks(r, facts, dev, out)) return out;
   Request asked = r;
   if (!has_reuseport(p)) asked.flags.set(SocketFlag::reuseport, false);
   const Asker a = make_asker(asked, facts, dev);
-  out.blockers = believed_conflicts(p, r, a, view);
-  if (out.blockers.empty()) {
-    out.would_succeed = true;
-    out.path = Path::holders;
-  } else {
-    refuse(out, EADDRINUSE, leading_rule(out.blockers), Path::holders);
-  }
+  out.blockers = believed_conflicts(p, r, a, view, r.local.port);
+  out.path = Path::holders;
+  out.would_succeed = out.blockers.empty();
+  if (!out.would_succeed) refuse(out, EADDRINUSE, leading_rule(out.blockers), Path::holders);
   return out;
 }
 
