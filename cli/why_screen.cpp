@@ -30,9 +30,10 @@ std::string headline(const FailureView& f, const Style& style) {
   const std::string asked = f.call + " " + socket_text(f.asked);
   const std::string caller = f.process ? caller_text(*f.process) : "unknown process";
   const size_t indent = f.error.size() + margin;
-  const bool fits = indent + display_width(asked) + 3 + display_width(caller) <= style.text_width();
-  return style.critical(f.error) + spaces(margin) + asked +
-         (fits ? spaces(3) : "\n" + spaces(indent)) + caller + "\n";
+  const std::string head = style.critical(f.error) + spaces(margin) + asked;
+  if (indent + display_width(asked) + 3 + display_width(caller) <= style.text_width())
+    return head + spaces(3) + caller + "\n";
+  return head + "\n" + paragraph(caller, indent, 0, style);
 }
 
 std::string when_and_where(const FailureView& f, const Style& style, protocol::WallNs now) {

@@ -1,0 +1,222 @@
+// Every command against a daemon that answers.
+
+#include "program.h"
+#include "server_fixture.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace bindlens::test {
+namespace {
+
+using nlohmann::json;
+
+class Commands : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto nginx = process(812, "nginx", "nginx.service");
+    auto& backend = server_.backend();
+    backend.sockets = {{listener(443), nginx, {{nginx, 6}}},
+                       {listener(80), nginx, {{nginx, 5}, {nginx, 7}}}};
+    auto failure = std::make_shared<model::Failure>();
+    failure->id = 1;
+    failure->time = failure->first_time = monotonic_now();
+    failure->error = EADDRINUSE;
+    failure->asked = *model::parse_endpoint("0.0.0.0:8080");
+    failure->netns = 4026531840;
+    failure->process = nginx;
+    failure->rule = model::Rule::listener;
+    failure->explanation = "node[3340] listens on 127.0.0.1:8080.";
+    model::Blocker blocker;
+    blocker.socket = listener(8080, model::Address::v4(127, 0, 0, 1));
+    blocker.holders = {{process(3340, "node"), 19}};
+    blocker.holders_known = true;
+    failure->blockers = {blocker};
+    backend.kept_failures = {failure};
+    model::Event event;
+    event.id = 1;
+    event.time = monotonic_now();
+    event.type = model::EventType::fail;
+    event.failure = failure;
+    backend.kept_events = {event};
+    backend.current.version = "0.1.0";
+    backend.current.tier = "tracepoint";
+    backend.current.sockets = 2;
+    backend.report.sockets = 2;
+  }
+  Outcome bindlens(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--socket", server_.path()});
+    return run(arguments);
+  }
+  RunningServer server_;
+};
+
+size_t count_lines(const std::string& text) {
+  return static_cast<size_t>(std::ranges::count(text, '\n'));
+}
+
+TEST_F(Commands, LsShowsATable) {
+  const auto r = bindlens({"ls"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(count_lines(r.out), 3u);
+  EXPECT_TRUE(r.out.starts_with("PROTO")) << r.out;
+  EXPECT_LT(r.out.find(":80 "), r.out.find(":443 ")) << "sorted by port";
+  EXPECT_NE(r.out.find("nginx[812] fd 5 +1"), std::string::npos);
+  EXPECT_EQ(r.out.find('\033'), std::string::npos);
+  EXPECT_EQ(r.err, "");
+}
+
+TEST_F(Commands, LsFilters) {
+  EXPECT_EQ(count_lines(bindlens({"ls", "--port", "443,1000-2000"}).out), 2u);
+  EXPECT_EQ(count_lines(bindlens({"ls", "--port", "443", "--port", "80"}).out), 3u);
+  EXPECT_EQ(count_lines(bindlens({"ls", "--uid", "www-data", "--netns", "host"}).out), 3u);
+  const auto none = bindlens({"ls", "--comm", "apache"});
+  EXPECT_EQ(none.exit_code, 0);
+  EXPECT_EQ(none.out, "");
+  EXPECT_NE(none.err.find("no socket matches"), std::string::npos);
+}
+
+TEST_F(Commands, LsSendsSwitches) {
+  EXPECT_EQ(bindlens({"ls", "--all", "--wide"}).exit_code, 0);
+  const auto query = server_.in_loop([&] { return server_.backend().last_query; });
+  EXPECT_TRUE(query.all);
+  EXPECT_TRUE(query.wide);
+}
+
+TEST_F(Commands, LsGivesJsonLines) {
+  const auto r = bindlens({"ls", "--json", "--limit", "1"});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_EQ(json::parse(r.out)["port"], 443);
+  EXPECT_EQ(bindlens({"ls", "--json", "--port", "1"}).out, "");
+}
+
+TEST_F(Commands, WhyExplains) {
+  for (const char* target : {"8080", "0.0.0.0:8080", "*:8080"}) {
+    const auto r = bindlens({"why", target});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_TRUE(r.out.starts_with("EADDRINUSE  bind tcp 0.0.0.0:8080")) << r.out;
+    EXPECT_NE(r.out.find("rule listener"), std::string::npos);
+    EXPECT_NE(r.out.find("node[3340] fd 19"), std::string::npos);
+  }
+  EXPECT_EQ(bindlens({"why"}).exit_code, 0);
+  EXPECT_EQ(bindlens({"why", "8080", "--rule", "listener"}).exit_code, 0);
+}
+
+TEST_F(Commands, WhyGivesJson) {
+  const auto r = bindlens({"why", "--json", "8080"});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_EQ(json::parse(r.out)["rule"], "listener");
+}
+
+TEST_F(Commands, WhyWithoutAFailureSaysWhatElseToTry) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"why", "81"}, {"why", "10.0.0.1:8080"}, {"why", "--port", "81"}}) {
+    const auto r = bindlens(arguments);
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_EQ(r.out, "");
+    EXPECT_NE(r.err.find("bindlens ls"), std::string::npos);
+    EXPECT_NE(r.err.find("bindlens check"), std::string::npos);
+  }
+  const auto as_json = bindlens({"why", "81", "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  EXPECT_EQ(as_json.out, "");
+}
+
+TEST_F(Commands, EventsAreLines) {
+  const auto r = bindlens({"events"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_NE(r.out.find("EADDRINUSE  bind tcp 0.0.0.0:8080  nginx[812]"), std::string::npos);
+  EXPECT_EQ(json::parse(bindlens({"events", "--json"}).out)["type"], "fail");
+  EXPECT_EQ(bindlens({"events", "--type", "bind"}).out, "");
+  EXPECT_NE(bindlens({"events", "--since", "1h"}).out, "");
+  EXPECT_EQ(bindlens({"events", "--until", "1h"}).out, "");
+}
+
+TEST_F(Commands, EventsFollow) {
+  for (const bool as_json : {false, true}) {
+    std::vector<std::string> arguments = {"events", "--follow", "--socket", server_.path()};
+    if (as_json) arguments.emplace_back("--json");
+    Running follower(arguments);
+    EXPECT_NE(follower.next_line().find("EADDRINUSE"), std::string::npos) << "history first";
+    ASSERT_TRUE(server_.wait_until([&] { return server_.backend().subscribers() == 1; }));
+    model::Event event;
+    event.type = model::EventType::bind;
+    event.socket = listener(9999);
+    server_.in_loop([&] { server_.backend().emit(event); });
+    EXPECT_NE(follower.next_line().find("9999"), std::string::npos) << "at once, not when full";
+    follower.interrupt();
+    EXPECT_EQ(follower.finish().exit_code, -1);
+    ASSERT_TRUE(server_.wait_until([&] { return server_.backend().subscribers() == 0; }));
+  }
+}
+
+TEST_F(Commands, StatusAndItsJson) {
+  const auto r = bindlens({"status"});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_TRUE(r.out.starts_with("bindlensd 0.1.0")) << r.out;
+  EXPECT_EQ(json::parse(bindlens({"status", "--json"}).out)["table"]["sockets"], 2);
+}
+
+TEST_F(Commands, VerifyTellsByItsExitCode) {
+  const auto same = bindlens({"verify"});
+  EXPECT_EQ(same.exit_code, 0);
+  EXPECT_TRUE(same.out.starts_with("differences: 0\n"));
+  server_.in_loop([&] {
+    server_.backend().report.differences = 1;
+    server_.backend().report.list = {{"stale", listener(80), "the kernel has it no more"}};
+  });
+  const auto different = bindlens({"verify"});
+  EXPECT_EQ(different.exit_code, 1);
+  EXPECT_NE(different.out.find("stale  tcp 0.0.0.0:80"), std::string::npos);
+  const auto as_json = bindlens({"verify", "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  EXPECT_EQ(json::parse(as_json.out)["differences"], 1);
+}
+
+TEST_F(Commands, CheckTellsByItsExitCode) {
+  server_.in_loop([&] { server_.backend().check_reply.would_succeed = true; });
+  EXPECT_EQ(bindlens({"check", "tcp", "*:8080"}).exit_code, 0);
+  server_.in_loop([&] {
+    auto& reply = server_.backend().check_reply;
+    reply.would_succeed = false;
+    reply.error = EADDRINUSE;
+    reply.rule = model::Rule::time_wait;
+  });
+  const auto refused = bindlens({"check", "tcp", "*:8080"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.out.find("rule time-wait"), std::string::npos);
+  EXPECT_EQ(json::parse(bindlens({"check", "tcp", "*:8080", "--json"}).out)["errno"], "EADDRINUSE");
+}
+
+TEST_F(Commands, CheckSendsItsFlags) {
+  const auto r = bindlens({"check", "tcp", "[::1]:8080", "--reuseaddr", "--reuseport",
+                           "--no-v6only", "--listen", "--uid", "www-data", "--dev", "eth0",
+                           "--freebind", "--transparent", "--netns", "web-1", "--os", "macos"});
+  EXPECT_EQ(r.exit_code, 1) << r.err;
+  const auto sent = server_.in_loop([&] { return server_.backend().last_check; });
+  EXPECT_EQ(sent.at, *model::parse_endpoint("[::1]:8080"));
+  EXPECT_TRUE(sent.reuseaddr && sent.reuseport && sent.listen && sent.freebind && sent.transparent);
+  EXPECT_EQ(sent.v6only, false);
+  EXPECT_EQ(sent.uid, 33u);
+  EXPECT_EQ(sent.dev, "eth0");
+  EXPECT_EQ(sent.netns, "web-1");
+  EXPECT_EQ(sent.os, "macos");
+}
+
+TEST_F(Commands, GlobalFlagsStandAnywhere) {
+  EXPECT_EQ(run({"--socket", server_.path(), "--json", "ls"}).exit_code, 0);
+  EXPECT_EQ(run({"ls", "--json", "--socket", server_.path()}).exit_code, 0);
+  EXPECT_EQ(
+      run({"status"}, {.user = {}, .variables = {"BINDLENS_SOCKET=" + server_.path()}}).exit_code,
+      0);
+}
+
+TEST_F(Commands, ColorIsThereWhenAskedFor) {
+  EXPECT_NE(bindlens({"why", "--color", "always"}).out.find("\033[1;31m"), std::string::npos);
+  EXPECT_EQ(bindlens({"why", "--color", "auto"}).out.find('\033'), std::string::npos);
+}
+
+} // namespace
+} // namespace bindlens::test
