@@ -260,8 +260,10 @@ bool append_routes(Netlink& netlink, uint32_t table, uint32_t reported_as,
         (header->rtm_flags & RTNH_F_DEAD) != 0)
       return;
     const Bytes attributes = attributes_after<rtmsg>(body);
-    out.push_back({to_address(Family::inet, find_attribute(attributes, RTA_DST)),
-                   header->rtm_dst_len, to_route_type(header->rtm_type), reported_as});
+    out.push_back({.prefix = to_address(Family::inet, find_attribute(attributes, RTA_DST)),
+                   .length = header->rtm_dst_len,
+                   .type = to_route_type(header->rtm_type),
+                   .table = reported_as});
   });
   return true;
 }
