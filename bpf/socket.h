@@ -20,14 +20,16 @@ static __always_inline __u32 netns_inum(void* net) {
   return BPF_CORE_READ((struct net*)net, ns.inum);
 }
 
-/* The bit-fields share one byte of sock_common. */
-static __always_inline __u32 reuse_flags(struct sock_common* sk) {
+/* Bit-fields of the copy: the address is the stack's, the offsets are the kernel's. */
+static __always_inline __u32 common_flags(const struct common_copy* copy) {
+  const struct sock_common* c = (const void*)copy;
   __u32 flags = 0;
-  __u64 reuse = BPF_CORE_READ_BITFIELD_PROBED(sk, skc_reuse);
+  __u64 reuse = BPF_CORE_READ_BITFIELD(c, skc_reuse);
   if (reuse) flags |= BL_SF_REUSEADDR;
   if (reuse == 2) flags |= BL_SF_FORCE_REUSE;
-  if (BPF_CORE_READ_BITFIELD_PROBED(sk, skc_reuseport)) flags |= BL_SF_REUSEPORT;
-  if (BPF_CORE_READ_BITFIELD_PROBED(sk, skc_ipv6only)) flags |= BL_SF_V6ONLY;
+  if (BPF_CORE_READ_BITFIELD(c, skc_reuseport)) flags |= BL_SF_REUSEPORT;
+  if (BPF_CORE_READ_BITFIELD(c, skc_ipv6only)) flags |= BL_SF_V6ONLY;
+  if (!BPF_CORE_READ_BITFIELD(c, skc_net_refcnt)) flags |= BL_SF_KERNEL;
   return flags;
 }
 
@@ -49,7 +51,8 @@ static __always_inline void read_common(struct bl_sock* out, const struct common
 
 static __always_inline void read_timewait(struct bl_sock* out) {
   struct inet_timewait_sock* tw = (void*)out->sk;
-  out->flags |= BL_SF_TIMEWAIT;
+  /* A mini-socket holds no reference on its namespace, whoever made its socket. */
+  out->flags = (out->flags & ~BL_SF_KERNEL) | BL_SF_TIMEWAIT;
   out->substate = BPF_CORE_READ(tw, tw_substate);
   __u64 expires = BPF_CORE_READ(tw, tw_timer.expires);
   __u64 now = bpf_jiffies64();
@@ -66,8 +69,6 @@ static __always_inline void read_full(struct bl_sock* out) {
   out->flags |= (locks & 16) ? BL_SF_CONNECT_BIND : 0;
   out->uid = BPF_CORE_READ(sk, sk_uid.val);
   out->flags |= compat_inet_flags(sk);
-  if (!BPF_CORE_READ_BITFIELD_PROBED((struct sock_common*)sk, skc_net_refcnt))
-    out->flags |= BL_SF_KERNEL;
   struct sock_reuseport* group = BPF_CORE_READ(sk, sk_reuseport_cb);
   if (group) {
     out->flags |= BL_SF_HAS_CB;
@@ -117,7 +118,7 @@ static __always_inline bool read_sock(struct bl_sock* out, void* sk, __u8 protoc
   out->protocol = protocol;
   out->netns = netns ? netns : netns_inum(COMMON(&c, void*, skc_net));
   read_common(out, &c);
-  out->flags = reuse_flags(sk);
+  out->flags = common_flags(&c);
   if (protocol == IPPROTO_TCP && out->state == TCP_TIME_WAIT) {
     read_timewait(out);
     return true;
