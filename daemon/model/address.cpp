@@ -52,6 +52,7 @@ Address Address::v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
 std::optional<Address> parse_address(std::string_view text) {
   if (text == "*") return Address::any(Family::inet);
   if (text.empty() || text.size() >= INET6_ADDRSTRLEN) return std::nullopt;
+  if (text.contains('\0')) return std::nullopt; // where inet_pton() would stop
   const std::string terminated(text);
   Address a;
   if (::inet_pton(AF_INET, terminated.c_str(), a.bytes.data()) == 1) return a;

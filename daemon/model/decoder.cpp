@@ -35,9 +35,14 @@ State to_state(uint8_t state) {
   return known ? static_cast<State>(state) : State::bound;
 }
 
-bool valid_socket(const bl_sock& s) {
-  return (s.family == AF_INET || s.family == AF_INET6) &&
-         (s.protocol == IPPROTO_TCP || s.protocol == IPPROTO_UDP || s.protocol == IPPROTO_UDPLITE);
+bool valid_protocol(uint8_t protocol) {
+  return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE;
+}
+
+// struct bl_sock or struct bl_release
+template <typename T>
+bool valid_socket(const T& s) {
+  return (s.family == AF_INET || s.family == AF_INET6) && valid_protocol(s.protocol);
 }
 
 TaskInfo to_task(const bl_task& t) {
@@ -68,10 +73,11 @@ std::expected<CallRecord, DecodeError> decode_call(std::span<const std::byte> by
   return r;
 }
 
-ReleaseRecord decode_release(std::span<const std::byte> bytes) {
+std::expected<ReleaseRecord, DecodeError> decode_release(std::span<const std::byte> bytes) {
   const auto raw = load<bl_release>(bytes);
-  return {raw.h.time, raw.sk,  raw.netns, raw.port, to_proto(raw.protocol, raw.flags),
-          raw.pid,    raw.h.type == BL_REC_STATE};
+  if (!valid_socket(raw)) return std::unexpected(DecodeError::bad_field);
+  return ReleaseRecord{raw.h.time, raw.sk, raw.netns, raw.port, to_proto(raw.protocol, raw.flags),
+                       raw.pid,    raw.h.type == BL_REC_STATE};
 }
 
 size_t size_of(uint8_t type) {
@@ -160,6 +166,9 @@ Bucket& RowAssembler::bucket_of(const Socket& s) {
 
 bool RowAssembler::append(std::span<const bl_row> rows) {
   for (const bl_row& row : rows) {
+    const bool head = row.kind == BL_ROW_BUCKET || row.kind == BL_ROW_SLOT;
+    if (head && !valid_protocol(row.bucket.protocol)) return false;
+    has_head_ = has_head_ || head;
     if (row.kind == BL_ROW_BUCKET) {
       in_slot_ = false;
       view_.buckets.push_back(to_bucket(row.bucket));
@@ -168,8 +177,7 @@ bool RowAssembler::append(std::span<const bl_row> rows) {
       slot_ = to_bucket(row.bucket);
       slot_first_ = view_.buckets.size();
     } else {
-      const bool headless = !in_slot_ && view_.buckets.empty();
-      if (row.kind != BL_ROW_SOCK || headless || !valid_socket(row.sock)) return false;
+      if (row.kind != BL_ROW_SOCK || !has_head_ || !valid_socket(row.sock)) return false;
       Socket s = to_socket(row.sock);
       s.udp_hash2 = row.udp_hash2;
       bucket_of(s).sockets.push_back(s);
@@ -184,10 +192,12 @@ std::expected<Record, DecodeError> decode(std::span<const std::byte> bytes) {
   if (h.version != BL_RECORD_VERSION) return std::unexpected(DecodeError::unknown_version);
   const size_t expected = size_of(h.type);
   if (expected == 0) return std::unexpected(DecodeError::unknown_type);
-  if (h.size != expected || bytes.size() < expected) return std::unexpected(DecodeError::wrong_size);
+  if (h.size != expected || bytes.size() != expected) return std::unexpected(DecodeError::wrong_size);
   Record record{h.cpu, h.seq, ReleaseRecord{}};
   if (h.type == BL_REC_RELEASE || h.type == BL_REC_STATE) {
-    record.body = decode_release(bytes);
+    const auto release = decode_release(bytes);
+    if (!release) return std::unexpected(release.error());
+    record.body = *release;
   } else if (h.type == BL_REC_HOLDER) {
     const auto raw = load<bl_holder>(bytes);
     record.body = HolderRecord{raw.call, raw.row};

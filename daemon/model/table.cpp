@@ -6,6 +6,13 @@ namespace bindlens::model {
 
 namespace {
 
+// The kernel's address of a socket comes again after its end. A cookie is given
+// once and stays: one that is gone or different shows another socket.
+bool same_socket(const Socket& earlier, const Socket& later) {
+  return earlier.local.port == later.local.port && earlier.netns == later.netns &&
+         (earlier.cookie == 0 || earlier.cookie == later.cookie);
+}
+
 // Connected sockets change state and address without an event; what must not
 // differ is who holds which port, and whether it listens.
 bool same_claim(const Socket& a, const Socket& b) {
@@ -37,16 +44,20 @@ bool BindTable::is_silent(const Socket& s) {
 
 Binding& BindTable::acquire(const Socket& s, MonoNs time, BoundBy by, ProcessRef binder) {
   Binding& b = entries_[s.id];
-  const bool known = b.bound_at != 0 && b.socket.local.port == s.local.port &&
-                     b.socket.netns == s.netns;
-  b.socket = s;
-  b.changed_at = time;
-  if (!known && by != BoundBy::unknown) {
+  const bool newer = b.changed_at <= time;
+  const bool same = newer ? same_socket(b.socket, s) : same_socket(s, b.socket);
+  if (newer) {
+    if (!same) b = {}; // the end of the socket that was here before has been missed
+    b.socket = s;
+    b.changed_at = time;
+    if (walking_) released_.erase(s.id);
+  }
+  // A row that was walked before the record of its bind came learns its binder.
+  if ((newer || same) && b.bound_at == 0 && by != BoundBy::unknown) {
     b.bound_at = time;
     b.bound_by = by;
     b.binder = std::move(binder);
   }
-  if (walking_) released_.erase(s.id);
   return b;
 }
 
@@ -100,9 +111,15 @@ void BindTable::take(const Socket& s, const Bucket& bucket, MergeReport& report)
     return;
   }
   Binding& b = it->second;
+  const bool same = same_socket(b.socket, s);
+  if (b.changed_at < walk_started_ && !same && !is_tracked(s, bucket)) return;
   b.walk = walk_;
   if (b.changed_at >= walk_started_) return;
-  if (!same_claim(b.socket, s)) report.changed.push_back(s);
+  if (!same) b = {s, 0, 0, nullptr, guess_bound_by(s, bucket), walk_};
+  if (!same || !same_claim(b.socket, s)) {
+    report.changed.push_back(s);
+    b.changed_at = walk_started_;
+  }
   b.socket = s;
 }
 

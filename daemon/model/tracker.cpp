@@ -101,7 +101,6 @@ void Tracker::apply(const ReleaseRecord& release) {
 }
 
 void LossDetector::saw(uint32_t cpu, uint64_t seq) {
-  if (cpu >= cpus_.size()) cpus_.resize(cpu + 1);
   Cpu& c = cpus_[cpu];
   c.highest = std::max(c.highest, seq);
   ++c.received;
@@ -109,7 +108,7 @@ void LossDetector::saw(uint32_t cpu, uint64_t seq) {
 
 uint64_t LossDetector::missing() const {
   uint64_t sum = 0;
-  for (const Cpu& c : cpus_) sum += c.highest > c.received ? c.highest - c.received : 0;
+  for (const auto& [cpu, c] : cpus_) sum += c.highest > c.received ? c.highest - c.received : 0;
   return sum;
 }
 

@@ -81,6 +81,7 @@ private:
   Bucket slot_;
   size_t slot_first_ = 0;
   bool in_slot_ = false;
+  bool has_head_ = false;
 };
 
 } // namespace bindlens::model

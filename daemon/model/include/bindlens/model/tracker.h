@@ -58,7 +58,7 @@ private:
     uint64_t highest = 0;
     uint64_t received = 0;
   };
-  std::vector<Cpu> cpus_;
+  std::unordered_map<uint32_t, Cpu> cpus_;
 };
 
 } // namespace bindlens::model
