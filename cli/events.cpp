@@ -40,7 +40,8 @@ std::string change_text(const EventView& e) {
       text += " (" + place + ")";
   for (const std::string& flag : flag_texts(e.socket))
     text += "  " + flag;
-  if (!e.socket.netns_name.empty()) text += "  netns " + plain(e.socket.netns_name);
+  // Nearly all happens in the host's namespace: only others are worth a word.
+  if (e.socket.netns_name != "host") text += "  netns " + netns_text(e.socket);
   return text;
 }
 

@@ -3,6 +3,8 @@
 #include "screens.h"
 #include "text.h"
 
+#include <map>
+
 namespace bindlens::cli {
 namespace {
 
@@ -59,13 +61,15 @@ std::string rules_text(const StatusView& s) {
   return text;
 }
 
-// What works is one word each; what does not gets its own line and reason.
+// What works is one word each, by tier; what does not gets its own line and
+// reason.
 std::string hook_entries(const StatusView& s, const Style& style) {
-  std::string attached;
+  std::map<std::string, std::string> attached; // tier to names
   std::string missing;
   for (const auto& h : s.hooks) {
     if (h.state == "attached") {
-      attached += (attached.empty() ? "" : ", ") + h.name + " " + h.tier;
+      std::string& names = attached[h.tier];
+      names += (names.empty() ? "" : ", ") + h.name;
       continue;
     }
     std::string text = h.name + " " + h.state;
@@ -73,7 +77,10 @@ std::string hook_entries(const StatusView& s, const Style& style) {
     if (!h.effect.empty()) text += "; " + h.effect;
     missing += entry("", text, style);
   }
-  return entry("hooks", attached.empty() ? "none attached" : attached, style) + missing;
+  std::string out;
+  for (const auto& [tier, names] : attached)
+    out += entry(out.empty() ? "hooks" : "", tier + ": " + names, style);
+  return (out.empty() ? entry("hooks", "none attached", style) : out) + missing;
 }
 
 } // namespace

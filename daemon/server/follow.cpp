@@ -29,6 +29,13 @@ void FollowSource::take(const model::Event& e) {
   if (const auto ready = std::exchange(ready_, nullptr)) ready();
 }
 
+// Events may have come since fill() said that there are none: what it had
+// appended took a while to be written.
+void FollowSource::on_ready(std::function<void()> ready) {
+  if (!pending_.empty()) return ready();
+  ready_ = std::move(ready);
+}
+
 void FollowSource::close_gap(std::string& out) {
   protocol::append_reader_gap(out, lost_);
   lost_ = 0;

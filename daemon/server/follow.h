@@ -15,7 +15,7 @@ class FollowSource final : public Source {
   ~FollowSource() override;
 
   State fill(std::string& out, size_t slice) override;
-  void on_ready(std::function<void()> ready) override { ready_ = std::move(ready); }
+  void on_ready(std::function<void()> ready) override;
 
  private:
   void take(const model::Event& e);

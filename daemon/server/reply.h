@@ -22,7 +22,8 @@ class Source {
   virtual ~Source() = default;
   // Appends about `slice` bytes, in whole lines.
   virtual State fill(std::string& out, size_t slice) = 0;
-  // Sets what to call, once, when a waiting source has something again.
+  // Sets what to call, once, when a waiting source has something again; calls
+  // it at once when it has already.
   virtual void on_ready(std::function<void()>) {}
 };
 

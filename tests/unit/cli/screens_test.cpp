@@ -179,11 +179,14 @@ TEST_F(Screens, EventsAreLines) {
   e.time = now;
   e.type = "bind";
   e.socket = holder();
+  e.socket.netns_name = "host";
   e.process = view_of(990, "java", {}, "app@2.service");
   EXPECT_EQ(event_line(e, {.width = 0}),
             "Mar 01 03:11:07.000000  bind       tcp 127.0.0.1:8080  java[990] (app@2.service)  "
             "reuseaddr\n");
   EXPECT_EQ(display_width(event_line(e, {.width = 60})), 61u) << "60 and the newline";
+  e.socket.netns_name = "web-1";
+  EXPECT_NE(event_line(e, {.width = 0}).find("  netns web-1\n"), std::string::npos);
 
   EventView fail;
   fail.time = now;
@@ -217,6 +220,7 @@ TEST_F(Screens, Status) {
   s.failures_kept = 9;
   s.history = "memory";
   s.hooks = {{"bind", "tracepoint", "attached", "", ""},
+             {"listen", "tracepoint", "attached", "", ""},
              {"release", "", "unavailable", "kprobes are not built in", "found by the next walk"}};
   s.observed = {"bind", "listen"};
   s.reconstructed = {"UDP autobind"};
@@ -229,7 +233,7 @@ table          1,204 sockets in 7 namespaces, verified 41 s ago, 0 differences;
                last snapshot by walk in 31 ms
 events         88,120 seen, 0 lost, 0 resyncs
 failures       12 seen; kept in memory: 9 failures, 0 events
-hooks          bind tracepoint
+hooks          tracepoint: bind, listen
                release unavailable: kprobes are not built in; found by the next
                walk
 observed       bind, listen
