@@ -113,22 +113,26 @@ static __always_inline void emit_call(const struct inflight* f, void* sk, __u32 
   record_submit(r, ret < 0);
 }
 
+/* `f` stays in its map meanwhile: the stack is shared with the walk's. */
+static __always_inline void tell_call(const struct inflight* f, int ret, __u8 hook) {
+  __u32 protocol;
+  void* sk = table_socket((void*)f->sk, &protocol);
+  if (!sk) return;
+  __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
+  if (is_news(f, ret, port)) {
+    emit_call(f, sk, protocol, ret, hook);
+  } else if (f->type == BL_REC_CONNECT && f->old_port && !port && protocol != IPPROTO_TCP) {
+    emit_release(sk, BL_REC_RELEASE, protocol, f->old_port, hook); /* connect(AF_UNSPEC) */
+  }
+}
+
 /* Exit of the call that this thread began. */
 static __always_inline int call_end(int ret, __u8 hook) {
   __u64 key = bpf_get_current_pid_tgid();
-  struct inflight* found = bpf_map_lookup_elem(&inflights, &key);
-  if (!found) return 0;
-  struct inflight f = *found;
+  struct inflight* f = bpf_map_lookup_elem(&inflights, &key);
+  if (!f) return 0;
+  tell_call(f, ret, hook);
   bpf_map_delete_elem(&inflights, &key);
-  __u32 protocol;
-  void* sk = table_socket((void*)f.sk, &protocol);
-  if (!sk) return 0;
-  __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
-  if (is_news(&f, ret, port)) {
-    emit_call(&f, sk, protocol, ret, hook);
-  } else if (f.type == BL_REC_CONNECT && f.old_port && !port && protocol != IPPROTO_TCP) {
-    emit_release(sk, BL_REC_RELEASE, protocol, f.old_port, hook); /* connect(AF_UNSPEC) */
-  }
   return 0;
 }
 

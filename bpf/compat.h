@@ -99,8 +99,10 @@ static __always_inline struct inet_hashinfo* compat_tcp_hashinfo(struct sock* sk
 }
 
 static __always_inline struct udp_table* compat_udp_table(struct sock* sk) {
-  struct udp_table* t = BPF_CORE_READ(sk, __sk_common.skc_prot, h.udp_table);
-  if (t) return t;
+  if (bpf_core_field_exists(((struct proto*)0)->h.udp_table)) {
+    struct udp_table* t = BPF_CORE_READ(sk, __sk_common.skc_prot, h.udp_table);
+    if (t) return t;
+  }
   if (!bpf_core_field_exists(((struct netns_ipv4___from_6_2*)0)->udp_table)) return NULL;
   struct net___from_6_2* net = (void*)BPF_CORE_READ(sk, __sk_common.skc_net.net);
   return BPF_CORE_READ(net, ipv4.udp_table);
@@ -129,6 +131,18 @@ static __always_inline __u32 compat_file_refs(struct file* f) {
   if (bpf_core_field_exists(((struct file___before_6_13*)0)->f_count))
     return (__u32)BPF_CORE_READ((struct file___before_6_13*)f, f_count.counter);
   return 0;
+}
+
+/* Kernels built without CONFIG_MPTCP (Debian's 5.10 cloud kernel) have neither
+ * the type nor the member. */
+static __always_inline bool compat_is_mptcp(void* sk) {
+  if (!bpf_core_field_exists(((struct tcp_sock*)0)->is_mptcp)) return false;
+  return BPF_CORE_READ((struct tcp_sock*)sk, is_mptcp);
+}
+
+static __always_inline void* compat_mptcp_first(void* sk) {
+  if (!bpf_core_field_exists(((struct mptcp_sock*)0)->first)) return NULL;
+  return BPF_CORE_READ((struct mptcp_sock*)sk, first);
 }
 
 static __always_inline bool compat_group_has_closed(struct sock_reuseport* group) {

@@ -69,7 +69,6 @@ struct {
 
 /* Read and written by user space through the skeleton's memory maps. */
 volatile __u64 lost[BL_LOSS_COUNT] = {};
-volatile __u64 last_call = 0;
 /* Set by the daemon when it stops polling: the next record must wake it. */
 volatile __u32 reader_sleeps = 1;
 /* Wake the daemon when this many bytes wait, even while it polls. */
@@ -81,6 +80,5 @@ volatile __u32 jiffies_per_second = 0;
 const volatile bool release_by_state = false;  /* TCP releases are seen as state changes */
 const volatile bool in_kernel_by_cgroup = false; /* binds without a system call, by post_bind */
 const volatile bool children_unmarked = false; /* no cgroup hooks: cookies mark nothing */
-const volatile bool udp_release_by_cgroup = false;
 
 #endif /* BINDLENS_MAPS_H */

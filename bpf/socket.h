@@ -74,7 +74,7 @@ static __always_inline void read_full(struct bl_sock* out) {
     out->flags |= BL_SF_HAS_CB;
     if (compat_group_has_closed(group)) out->flags |= BL_SF_CLOSED_CB;
   }
-  if (out->protocol == IPPROTO_TCP && BPF_CORE_READ((struct tcp_sock*)sk, is_mptcp))
+  if (out->protocol == IPPROTO_TCP && compat_is_mptcp(sk))
     out->flags |= BL_SF_MPTCP;
   if (out->protocol != IPPROTO_TCP && out->peer_port) out->flags |= BL_SF_CONNECTED_ADDR;
   if (out->state == TCP_LISTEN) {
@@ -133,7 +133,7 @@ static __always_inline void* table_socket(void* sk, __u32* protocol) {
   *protocol = BPF_CORE_READ((struct sock*)sk, sk_protocol);
   if (*protocol != IPPROTO_MPTCP) return sk;
   *protocol = IPPROTO_TCP;
-  return BPF_CORE_READ((struct mptcp_sock*)sk, first);
+  return compat_mptcp_first(sk);
 }
 
 static __always_inline bool is_inet(void* sk) {

@@ -308,14 +308,16 @@ static __always_inline bool walk_open(struct bl_walk* w, void* sk) {
   return w->table_addr && w->buckets && !(w->buckets & (w->buckets - 1));
 }
 
+/* Not on the stack, of which a call and the body of bpf_loop() share 512 bytes. */
+static const volatile struct bl_walk fresh_walk = {};
+
 /*
  * Inside a refused call: the one bucket of this port and namespace, into the
  * ring buffer. Returns enum bl_call_flag.
  */
 static __always_inline __u32 walk_refused(void* sk, __u32 protocol, __u16 port, __u64 call) {
-  struct bl_walk fresh = {};
   __u64 key = bpf_get_current_pid_tgid();
-  if (bpf_map_update_elem(&walks, &key, &fresh, BPF_ANY)) return BL_CF_TRUNCATED;
+  if (bpf_map_update_elem(&walks, &key, (const void*)&fresh_walk, BPF_ANY)) return BL_CF_TRUNCATED;
   struct bl_walk* w = bpf_map_lookup_elem(&walks, &key);
   if (!w) return BL_CF_TRUNCATED;
   w->table = protocol == IPPROTO_TCP   ? BL_TABLE_TCP

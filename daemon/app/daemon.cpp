@@ -108,6 +108,8 @@ Result<void> Daemon::open() {
   auto opened = kernel::Session::open({options.wishes, options.ring_bytes});
   if (!opened) return std::unexpected(opened.error());
   session = *std::move(opened);
+  for (const kernel::PlannedHook& h : session->plan().hooks)
+    if (h.failed && !h.attached) spdlog::warn("hook {} is missing: {}", h.name, h.reason);
   auto table = open_source(*session);
   if (!table) return std::unexpected(table.error());
   source = *std::move(table);

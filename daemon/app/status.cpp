@@ -10,6 +10,7 @@ protocol::HookStatus hook_status(const kernel::PlannedHook& h) {
   s.tier = h.route;
   s.state = h.attached   ? protocol::HookState::attached
             : h.disabled ? protocol::HookState::disabled
+            : h.failed   ? protocol::HookState::failed
                          : protocol::HookState::unavailable;
   s.detail = h.reason;
   for (const kernel::Attachment& a : h.attachments)

@@ -9,6 +9,8 @@ namespace {
 
 using Kind = Attachment::Kind;
 
+constexpr std::string_view other_tier = "not in the tier asked for";
+
 struct Route {
   std::string_view name; // "trampoline", "kprobe", "tracepoint", "cgroup"
   std::vector<Attachment> attachments;
@@ -128,9 +130,10 @@ std::string missing_target(const KernelFacts& f, const Attachment& a) {
 std::string why_not(const KernelFacts& f, const AttachWishes& w, const HookSpec& spec,
                     const Route& r) {
   if (w.force_tier && !in_tier(r, w.tier) && spec.name != "stop-listening")
-    return "not in the tier asked for";
-  if (w.disabled.contains(std::string(spec.name) + "/" + std::string(r.name)))
-    return std::string(r.name) + " switched off";
+    return std::string(other_tier);
+  const std::string name = std::string(spec.name) + "/" + std::string(r.name);
+  if (w.disabled.contains(name)) return "switched off";
+  if (const auto it = w.refused.find(name); it != w.refused.end()) return it->second;
   if (!f.btf) return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
   if (!f.read_kernel) return "the kernel does not let programs read its memory";
   for (const Attachment& a : r.attachments)
@@ -155,17 +158,22 @@ PlannedHook plan_hook(const KernelFacts& facts, const AttachWishes& wishes, cons
       hook.attachments = r.attachments;
       return hook;
     }
-    // The reason of the best route is the one to tell.
-    if (hook.reason.empty()) hook.reason = std::string(r.name) + ": " + why;
+    hook.failed = hook.failed || wishes.refused.contains(hook.name + "/" + std::string(r.name));
+    if (why == other_tier) continue;
+    hook.reason += (hook.reason.empty() ? "" : "; ") + std::string(r.name) + ": " + why;
   }
+  if (hook.reason.empty()) hook.reason = other_tier;
   hook.effect = spec.effect;
   return hook;
 }
 
+// What the calls themselves are observed by; the other hooks follow.
 Tier best_tier(const AttachPlan& plan) {
   for (Tier t : {Tier::trampoline, Tier::kprobe})
-    if (std::any_of(plan.hooks.begin(), plan.hooks.end(),
-                    [&](const PlannedHook& h) { return h.attached && h.route == to_string(t); }))
+    if (std::any_of(plan.hooks.begin(), plan.hooks.end(), [&](const PlannedHook& h) {
+          const bool call = h.name == "bind" || h.name == "listen" || h.name == "connect";
+          return call && h.route == to_string(t);
+        }))
       return t;
   return Tier::tracepoint;
 }

@@ -104,12 +104,22 @@ std::vector<Attachment> distinct_attachments(const AttachPlan& plan) {
   return all;
 }
 
-// Names "hook/route" for every hook that uses this program, so that the next
-// plan goes without it.
-void disable_program(AttachWishes& wishes, const AttachPlan& plan, std::string_view program) {
+// The next plan goes without the routes that use this program.
+void refuse_program(AttachWishes& wishes, const AttachPlan& plan, std::string_view program,
+                    const std::string& reason) {
   for (const PlannedHook& hook : plan.hooks)
     for (const Attachment& a : hook.attachments)
-      if (a.program == program) wishes.disabled.insert(hook.name + "/" + hook.route);
+      if (a.program == program)
+        wishes.refused[hook.name + "/" + hook.route] = std::string(program) + ": " + reason;
+}
+
+// The line in which the verifier says what it does not like: the last one before
+// its statistics.
+std::string verifier_verdict(const std::string& log) {
+  size_t end = log.find("\nprocessed ");
+  if (end == std::string::npos) return "not loaded";
+  const size_t start = log.rfind('\n', end - 1);
+  return log.substr(start + 1, end - start - 1);
 }
 
 // One source, compiled with and without bpf_loop(): same programs, maps and
@@ -205,21 +215,21 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
       const std::string program = refused_program(libbpf_log);
       if (program.empty() || program == "walk" || program == "owners")
         return std::unexpected(load_error(-err));
-      disable_program(wishes, s->plan_, program);
+      refuse_program(wishes, s->plan_, program, verifier_verdict(libbpf_log));
       continue;
     }
     s->impl_->cgroup = Fd(::open(cgroup2_mount().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    std::string failed;
+    bool all_attached = true;
     for (const Attachment& a : distinct_attachments(s->plan_)) {
       auto link = attach_one(*s->object_, a, s->impl_->cgroup.get());
       if (!link) {
-        failed = a.program;
+        refuse_program(wishes, s->plan_, a.program, link.error().text);
+        all_attached = false;
         break;
       }
       s->impl_->links.push_back(*std::move(link));
     }
-    if (failed.empty()) break;
-    disable_program(wishes, s->plan_, failed);
+    if (all_attached) break;
   }
   s->impl_->ring = ::ring_buffer__new(::bpf_map__fd(s->object_->maps.events), &Impl::on_record,
                                       s->impl_.get(), nullptr);

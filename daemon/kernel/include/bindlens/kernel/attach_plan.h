@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -42,6 +43,7 @@ struct PlannedHook {
   std::string name; // as --disable-hook takes it
   bool attached = false;
   bool disabled = false; // by the user
+  bool failed = false;   // a route of it was tried, and refused
   std::string route;     // "trampoline", "kprobe", "tracepoint", "cgroup"
   std::vector<Attachment> attachments;
   std::string reason; // why it is missing, or not by a better route; may be empty
@@ -65,6 +67,8 @@ struct AttachWishes {
   Tier tier = Tier::trampoline; // with force_tier: this one, and cgroup programs
   // "bind" switches a hook off, "bind/trampoline" one of its routes.
   std::set<std::string, std::less<>> disabled;
+  // Routes that were tried and did not load or attach, with what the kernel said.
+  std::map<std::string, std::string, std::less<>> refused;
 };
 
 // Pure. Never fails: what cannot be had is listed as missing.
