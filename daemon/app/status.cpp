@@ -38,7 +38,7 @@ void add_programs(protocol::Status& s, const kernel::Session& session) {
 }
 
 void add_rules(protocol::Status& s, const kernel::Calibration& calibration) {
-  for (const rules::VariantLine& line : rules::describe(calibration.variants, calibration.answers))
+  for (const rules::VariantLine& line : rules::describe(calibration.variants))
     s.rules.push_back({std::string(line.name), std::string(line.value),
                        std::string(line.decided_by), line.assumed});
   s.calibration_ns = calibration.duration_ns;
