@@ -63,6 +63,9 @@ void general_advice(const ExplainInput& in, std::vector<std::string>& out) {
     return connect_advice(in, out);
   case Rule::ephemeral_exhausted:
     return exhausted_advice(in, out);
+  case Rule::reserved_port:
+    out.emplace_back("take ports out of net.ipv4.ip_local_reserved_ports");
+    return;
   case Rule::privileged_port:
     out.push_back("lower the limit: sysctl net.ipv4.ip_unprivileged_port_start=" + port);
     return;

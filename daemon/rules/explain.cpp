@@ -117,8 +117,9 @@ std::string time_wait_text(const ExplainInput& in, const Blocker& b) {
     left = std::max(left, seconds_left(x.socket));
     without += !x.socket.is(SocketFlag::reuseaddr);
   }
+  const std::string clause = overlap_clause(in, b);
   std::string out = count_of(n, "TIME_WAIT socket") + (n == 1 ? " holds " : " hold ") +
-                    end_of(b.socket) + overlap_clause(in, b) + " for another " +
+                    end_of(b.socket) + clause + (clause.empty() ? "" : ",") + " for another " +
                     std::to_string(left) + " s";
   if (without == 0)
     return out + "; the closed connections had SO_REUSEADDR, but this socket has not set it";
@@ -180,6 +181,13 @@ std::string exhausted_text(const ExplainInput& in) {
                     " are in use";
   if (s.reserved != 0) out += " or reserved (" + std::to_string(s.reserved) + ")";
   return out + (in.request->op == Operation::connect ? " for " + to_string(in.request->peer) : "");
+}
+
+std::string reserved_text(const ExplainInput& in) {
+  const PortSearch& s = in.verdict->search;
+  return "all " + std::to_string(s.range) + " ports of " + std::to_string(s.ports.first) + "-" +
+         std::to_string(s.ports.last) +
+         " are reserved by ip_local_reserved_ports, and the kernel chooses none of those";
 }
 
 std::string privileged_text(const ExplainInput& in) {
@@ -261,6 +269,8 @@ std::string without_holder(const ExplainInput& in) {
   switch (in.verdict->rule) {
   case Rule::ephemeral_exhausted:
     return exhausted_text(in);
+  case Rule::reserved_port:
+    return reserved_text(in);
   case Rule::tuple_in_use:
     return "a connection with the same addresses and ports exists already, or is still in "
            "TIME_WAIT";

@@ -94,7 +94,8 @@ void search(Verdict& out, PortRange range, const HostFacts& facts, int error, Fr
     out.would_succeed = true;
     return;
   }
-  refuse(out, error, Rule::ephemeral_exhausted, Path::search);
+  const bool all_reserved = out.search.taken == 0;
+  refuse(out, error, all_reserved ? Rule::reserved_port : Rule::ephemeral_exhausted, Path::search);
 }
 
 // The range to search, or none: then the answer is open.

@@ -30,7 +30,6 @@ constexpr const char* other_rows = R"(## Rows without a verdict
 
 | row | subject | today's Linux |
 | --- | --- | --- |
-| 18 | connect, UDP | It only sets the peer: any number of sockets may have the same one. |
 | 20 | unbound sockets | Sending (UDP) and connecting bind them. UDP without a free port fails with EAGAIN, TCP with EADDRNOTAVAIL. |
 | 21 | wildcard and connect | The wildcard becomes the chosen source address, and other addresses of the port are free again. Dissolving the connection brings the wildcard back, unless an address was bound. |
 | 22 | SO_LINGER | `{1, 0}` closes with RST: data is lost and there is no TIME_WAIT. A longer time only makes close() wait. **TIME_WAIT is 60 s whatever SO_LINGER says**, and tcp_fin_timeout is about FIN_WAIT2. |

@@ -53,23 +53,16 @@ struct Variants {
   // IPPROTO_UDPLITE sockets can be made (gone in 7.x).
   bool udplite = true;
 
-  // Set when the values were not measured here; says why.
+  // Why nothing could be measured here; empty when it was.
   std::string assumed;
+  // Names (VariantLine::name) of the values that were not measured.
+  std::vector<std::string_view> unmeasured;
 
   bool operator==(const Variants&) const = default;
 };
 
-// One line of `bindlens status`.
-struct VariantLine {
-  std::string_view name;       // "orphan-uid"
-  std::string_view value;      // "own"
-  std::string_view decided_by; // what was played to find out
-  bool assumed = false;
-};
-[[nodiscard]] std::vector<VariantLine> describe(const Variants& v);
-
 // What the kernel answered to each scenario; empty = it could not be played.
-// The names P1 to P9 are those of describe()'s `decided_by`.
+// P1 to P9 are the names in VariantLine::decided_by.
 struct ScenarioAnswers {
   // P1: eleven UDP sockets on 127.0.9.1-11:p, then 0.0.0.0:p is bound.
   std::optional<bool> udp_wildcard_bound;
@@ -92,6 +85,15 @@ struct ScenarioAnswers {
   // P9: socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE).
   std::optional<bool> has_udplite;
 };
+
+// One line of `bindlens status`.
+struct VariantLine {
+  std::string_view name;       // "orphan-uid"
+  std::string_view value;      // "own"
+  std::string_view decided_by; // what was played to find out
+  bool assumed = false;        // it could not be played
+};
+[[nodiscard]] std::vector<VariantLine> describe(const Variants& v);
 
 // Pure. What was not answered keeps the value of `base`.
 [[nodiscard]] Variants variants_from(const ScenarioAnswers& answers, const Variants& base = {});

@@ -1,0 +1,238 @@
+// The sentences, word for word: they are what people read.
+
+#include "world.h"
+
+#include <algorithm>
+
+namespace bindlens::rules::test {
+namespace {
+
+model::ProcessRef process(uint32_t pid, const char* comm) {
+  model::Process p;
+  p.pid = pid;
+  p.comm = comm;
+  return std::make_shared<const model::Process>(p);
+}
+
+Names known_names() {
+  Names n;
+  n.user = [](uint32_t uid) { return uid == 1000 ? std::string("app") : std::string(); };
+  return n;
+}
+
+struct Told {
+  std::string sentence;
+  std::string advice; // one per line
+};
+
+Told told(const Verdict& v, const ask& a, const HostFacts& f = known_host(),
+          const std::function<void(model::Blocker&)>& more = {}) {
+  std::vector<model::Blocker> blockers;
+  for (const Conflict& c : v.blockers) {
+    blockers.push_back(to_blocker(c));
+    model::Blocker& b = blockers.back();
+    if (!b.socket.is(SocketFlag::timewait) && !b.socket.is(SocketFlag::orphan))
+      b.holders = {{process(3340, "node"), 19}};
+    if (more) more(b);
+  }
+  const Explanation e = explain({.request = &a.request(),
+                                 .verdict = &v,
+                                 .facts = &f,
+                                 .blockers = blockers,
+                                 .changes = {},
+                                 .process = nullptr,
+                                 .names = known_names()});
+  Told out{e.sentence, ""};
+  for (const std::string& line : e.advice)
+    out.advice += line + "\n";
+  return out;
+}
+
+Told told(const ask& a, std::initializer_list<holds> holders,
+          const std::function<void(model::Blocker&)>& more = {}) {
+  const auto view = view_of(holders);
+  return told(verdict(a, view), a, known_host(), more);
+}
+
+TEST(Explain, Listener) {
+  EXPECT_EQ(
+      told(ask("0.0.0.0:8080").reuseaddr(), {holds("127.0.0.1:8080").listening()}).sentence,
+      "Node[3340] listens on 127.0.0.1:8080, which 0.0.0.0 covers, and a listener blocks every "
+      "overlapping address; SO_REUSEADDR, which is set here, does not help against a "
+      "listener.");
+  EXPECT_EQ(
+      told(ask("127.0.0.1:8080"), {holds("[::]:8080").listening()}).sentence,
+      "Node[3340] listens on [::]:8080, which covers IPv4 too because IPV6_V6ONLY is off, and "
+      "a listener blocks every overlapping address; SO_REUSEADDR would not help against a "
+      "listener.");
+}
+
+TEST(Explain, SecondListen) {
+  const auto t = told(ask("0.0.0.0:8080").reuseaddr().to_listen(),
+                      {holds("127.0.0.1:8080").reuseaddr().listening()});
+  EXPECT_NE(t.sentence.find("no other socket may listen on an overlapping address"),
+            std::string::npos);
+}
+
+TEST(Explain, OptionsOfEitherSide) {
+  const auto h = [] { return holds("127.0.0.1:8080"); };
+  const auto a = [] { return ask("127.0.0.1:8080"); };
+  EXPECT_EQ(told(a(), {h()}).sentence,
+            "Node[3340] holds 127.0.0.1:8080; sharing it would need SO_REUSEADDR on both sockets, "
+            "and neither has it.");
+  EXPECT_EQ(told(a().reuseaddr(), {h()}).sentence,
+            "Node[3340] holds 127.0.0.1:8080, without SO_REUSEADDR; it is set here, but both "
+            "sockets need it.");
+  EXPECT_EQ(told(a(), {h().reuseaddr()}).sentence,
+            "Node[3340] holds 127.0.0.1:8080, and has set SO_REUSEADDR; this socket has not, and "
+            "both need it.");
+  EXPECT_EQ(told(a(), {h().reuseport()}).sentence,
+            "Node[3340] holds 127.0.0.1:8080, and has set SO_REUSEPORT; this socket has not, and "
+            "both need it.");
+  EXPECT_EQ(told(a().reuseport(), {h()}).sentence,
+            "Node[3340] holds 127.0.0.1:8080, without SO_REUSEPORT; it is set here, but both "
+            "sockets need it.");
+  EXPECT_NE(told(a(), {h(), h()}).sentence.find("; 1 other socket also stands in the way."),
+            std::string::npos);
+}
+
+TEST(Explain, Users) {
+  const auto t = told(ask("127.0.0.1:8080").reuseport().uid(5),
+                      {holds("127.0.0.1:8080").reuseport().listening()});
+  EXPECT_EQ(t.sentence,
+            "Both sockets have SO_REUSEPORT, but the one of node[3340] on 127.0.0.1:8080 "
+            "belongs to user app and this one to user uid 5, and only sockets of one "
+            "user may share a port.");
+}
+
+TEST(Explain, TimeWaitTellsHowLongAndWhetherTheOptionHelps) {
+  const auto a = [] { return ask("0.0.0.0:8080"); };
+  const auto tw = [](uint32_t ms) { return holds("10.0.0.5:8080").time_wait(ms); };
+  EXPECT_EQ(told(a().reuseaddr(), {tw(12000), tw(40500)}).sentence,
+            "2 TIME_WAIT sockets hold 10.0.0.5:8080, which 0.0.0.0 covers, for another 41 s; the "
+            "closed connections had not set SO_REUSEADDR, so setting it here, as was done, is not "
+            "enough.");
+  EXPECT_NE(told(a(), {tw(1000)}).sentence.find("setting it here would not be enough"),
+            std::string::npos);
+  EXPECT_NE(told(a(), {tw(1000).reuseaddr()})
+                .sentence.find("had SO_REUSEADDR, but this socket has not set it"),
+            std::string::npos);
+  EXPECT_NE(told(a(), {tw(1000)}).advice.find("set SO_REUSEADDR on the listener"),
+            std::string::npos);
+  EXPECT_EQ(told(a(), {tw(1000).reuseaddr()}).advice.find("set SO_REUSEADDR on the listener"),
+            std::string::npos);
+}
+
+TEST(Explain, ConnectionsOfAListenerThatIsGone) {
+  const auto child = holds("127.0.0.1:8080").child("127.0.0.1:5000");
+  EXPECT_EQ(told(ask("127.0.0.1:8080"), {child}).sentence,
+            "1 accepted connection still holds 127.0.0.1:8080, open in node[3340]; neither it nor "
+            "this socket has SO_REUSEADDR.");
+}
+
+TEST(Explain, AnOutgoingConnectionTookThePort) {
+  const auto t =
+      told(ask("0.0.0.0:40001"),
+           {holds("10.0.0.5:40001").child("10.0.0.9:443").with(SocketFlag::connect_bind)});
+  EXPECT_EQ(t.sentence,
+            "An outgoing connection of node[3340] to 10.0.0.9:443 was given port 40001 by "
+            "the kernel, which lies inside ip_local_port_range (40000-40009).");
+  EXPECT_NE(t.advice.find("net.ipv4.ip_local_reserved_ports with 40001 added"), std::string::npos);
+}
+
+TEST(Explain, Udp) {
+  const auto h = [] { return holds("0.0.0.0:5353").udp(); };
+  EXPECT_EQ(told(ask("0.0.0.0:5353").udp().reuseaddr(), {h()}).sentence,
+            "Node[3340] holds 0.0.0.0:5353, without SO_REUSEADDR; it is set here, but both sockets "
+            "need it.");
+  EXPECT_EQ(told(ask("0.0.0.0:5353").udp(), {h()}).sentence,
+            "Node[3340] holds 0.0.0.0:5353; sharing a UDP port needs SO_REUSEADDR, or SO_REUSEPORT "
+            "of one user, on both sockets.");
+}
+
+TEST(Explain, WhoWhenNoProcessIsKnown) {
+  const auto nobody = [](model::Blocker& b) { b.holders.clear(); };
+  const auto a = ask("127.0.0.1:8080");
+  const auto h = [] { return holds("127.0.0.1:8080").listening(); };
+  EXPECT_EQ(told(a, {h()}, nobody).sentence.find("A process of user app listens"), 0u);
+  EXPECT_EQ(told(a, {h().with(SocketFlag::kernel)}, nobody).sentence.find("The kernel itself"), 0u);
+  const auto queued = holds("127.0.0.1:8080").child("127.0.0.1:5000").queued();
+  EXPECT_NE(told(a, {queued}).sentence.find("open in a connection that no process has open"), 0u);
+}
+
+TEST(Explain, ALeakedDescriptorIsTracedToItsOrigin) {
+  const auto leaked = [](model::Blocker& b) {
+    b.binder = process(3311, "node");
+    b.binder_exited = true;
+  };
+  const auto t = told(ask("127.0.0.1:8080"), {holds("127.0.0.1:8080").listening()}, leaked);
+  EXPECT_NE(t.advice.find("node[3340] has the descriptor from node[3311], which is gone"),
+            std::string::npos);
+}
+
+// Refusals without a holder: sentence and advice by rule.
+Told of(const ask& a, int error, const HostFacts& f = known_host()) {
+  return told(explain_failure(a.request(), error, {}, f, {}), a, f);
+}
+
+TEST(Explain, RefusalsWithoutAHolder) {
+  EXPECT_EQ(
+      of(ask("127.0.0.1:80"), EACCES).sentence,
+      "Ports below 1024 need CAP_NET_BIND_SERVICE, and the caller does not have it in the user "
+      "namespace of this network namespace.");
+  EXPECT_EQ(of(ask("192.0.2.1:8080"), EADDRNOTAVAIL).sentence,
+            "192.0.2.1 is not an address of this network namespace.");
+  EXPECT_EQ(of(ask("127.0.0.1:8080").has_port(), EINVAL).sentence,
+            "The socket has a port already, and a socket is bound only once.");
+  EXPECT_EQ(of(ask("127.0.0.1:8080"), EPERM).sentence,
+            "A cgroup BPF program or a security module refused the call before the port table was "
+            "asked.");
+  EXPECT_EQ(of(ask("[fe80::5]:8080"), EINVAL).sentence,
+            "The link-local address fe80::5 needs an interface (a scope id).");
+  EXPECT_EQ(of(ask("[ff05::9]:8080"), EINVAL).sentence,
+            "A TCP socket cannot take the multicast address ff05::9.");
+  EXPECT_EQ(of(ask("[::ffff:127.0.0.1]:8080").v6only(), EINVAL).sentence,
+            "A socket with IPV6_V6ONLY cannot take the IPv4 address ::ffff:127.0.0.1.");
+  EXPECT_EQ(of(ask("0.0.0.0:8080").udp().to_listen(), EOPNOTSUPP).sentence,
+            "A udp socket cannot listen.");
+  EXPECT_EQ(of(ask("127.0.0.1:8080").to_listen().connected(), EINVAL).sentence,
+            "The socket is connected and cannot listen.");
+  EXPECT_EQ(of(ask("[fe80::5]:8080").scope(77), ENODEV).sentence, "Interface 77 does not exist.");
+  EXPECT_EQ(of(ask("[::1]:8080").family(Family::inet), EAFNOSUPPORT).sentence,
+            "The address is not of the socket's family.");
+}
+
+TEST(Explain, SearchesThatFoundNothing) {
+  HostFacts f = known_host();
+  f.local_port_range = PortRange{40000, 40001};
+  const auto view = view_of({holds("0.0.0.0:40000"), holds("0.0.0.0:40001")});
+  const auto a = ask("0.0.0.0:0");
+  EXPECT_EQ(told(decide(a.request(), view, f, {}), a, f).sentence,
+            "All 2 ports of 40000-40001 are in use.");
+  f.reserved_ports = std::vector<PortRange>{{40000, 40001}};
+  const auto reserved = told(decide(a.request(), {}, f, {}), a, f);
+  EXPECT_EQ(reserved.sentence,
+            "All 2 ports of 40000-40001 are reserved by ip_local_reserved_ports, "
+            "and the kernel chooses none of those.");
+  EXPECT_NE(reserved.advice.find("ip_local_reserved_ports"), std::string::npos);
+}
+
+TEST(Explain, ARaceIsCalledOne) {
+  EXPECT_EQ(of(ask("0.0.0.0:8080"), EADDRINUSE).sentence,
+            "The kernel refused, but no socket that was there right afterwards explains it: its "
+            "holder was gone within the moment between the refusal and the look.");
+  EXPECT_NE(of(ask("0.0.0.0:8080"), EADDRINUSE).advice.find("try again"), std::string::npos);
+}
+
+TEST(Explain, EverySentenceIsOneAndEndsInADot) {
+  for (const int e : {EACCES, EPERM, EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENODEV, ENOMEM, EFAULT}) {
+    const std::string s = of(ask("127.0.0.1:80"), e).sentence;
+    ASSERT_FALSE(s.empty());
+    EXPECT_EQ(s.back(), '.');
+    EXPECT_NE(s[s.size() - 2], '.');
+    EXPECT_FALSE(s[0] >= 'a' && s[0] <= 'z') << s;
+  }
+}
+
+} // namespace
+} // namespace bindlens::rules::test
