@@ -109,7 +109,8 @@ Result<void> append_family(Netlink& netlink, uint8_t family, Proto proto, uint16
   if (!dump) return fail(dump.error(), "the list of " + std::string(to_string(proto)) + " sockets");
   dump->for_each(SOCK_DIAG_BY_FAMILY, [&](Bytes body) {
     const auto m = read_struct<inet_diag_msg>(body);
-    if (m && m->id.idiag_sport != 0)
+    // The kernel lists bound, idle TCP sockets whatever their port is.
+    if (m && m->id.idiag_sport != 0 && (port == 0 || m->id.idiag_sport == htons(port)))
       out.push_back(to_socket(*m, attributes_after<inet_diag_msg>(body), proto, netns));
   });
   return {};
