@@ -15,6 +15,7 @@
 
 #include <fstream>
 #include <malloc.h>
+#include <sys/resource.h>
 
 namespace bindlens::app {
 
@@ -44,6 +45,14 @@ std::vector<uint32_t> own_programs(const kernel::Session& session) {
   std::vector<uint32_t> ids;
   for (const kernel::ProgramStats& p : session.program_stats()) ids.push_back(p.id);
   return ids;
+}
+
+// Clients, and descriptors of namespaces and /proc for a moment.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 // Facts about the namespace of a failure, as far as they can be had: a namespace
@@ -146,6 +155,7 @@ Result<void> Daemon::serve() {
 
 int run_daemon(const Options& options) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
+  raise_descriptor_limit();
   Daemon daemon(options);
   auto result = daemon.open();
   if (result) result = daemon.serve();

@@ -77,6 +77,8 @@ std::string join(const std::vector<std::string>& parts) {
 }
 
 std::string capitalized(std::string text) {
+  // The name of a process, "node[3340]", stays as it is.
+  if (text.substr(0, text.find(' ')).find('[') != std::string::npos) return text;
   if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
     text[0] = static_cast<char>(text[0] - 'a' + 'A');
   return text;
