@@ -129,8 +129,12 @@ void check_bind(const CheckContext& c, const protocol::CheckRequest& r, server::
       b.rule = rule;
       b.relation = relation;
     };
-    done(to_reply(rules::answer(q.asked, v, q.facts, context.core.host().variants, resolve,
-                                names)));
+    auto reply = to_reply(
+        rules::answer(q.asked, v, q.facts, context.core.host().variants, resolve, names));
+    if (context.core.source().name() != "walk")
+      reply.unknown.emplace_back("the reuse flags of the sockets on the port, which sock_diag does "
+                                 "not tell; taken as not set");
+    done(std::move(reply));
   });
 }
 

@@ -5,6 +5,7 @@
 #include "privileges.h"
 
 #include <bindlens/kernel/calibration.h>
+#include <bindlens/kernel/diag_source.h>
 #include <bindlens/kernel/host_facts.h>
 #include <bindlens/kernel/walk.h>
 #include <bindlens/server/server.h>
@@ -84,7 +85,9 @@ HostView make_host_view(kernel::HostFactsCache& cache, kernel::Namespaces& names
 
 Result<std::unique_ptr<kernel::TableSource>> open_source(kernel::Session& session) {
   if (session.facts().read_kernel) return kernel::Walker::open(session);
-  return fail("the kernel does not let programs read its memory", EPERM);
+  spdlog::warn("the kernel does not let programs read its memory: there are no events, and sockets "
+               "come from sock_diag, without their reuse flags");
+  return std::make_unique<kernel::DiagSource>();
 }
 
 // Everything that lives as long as the daemon, in the order of its making.

@@ -134,11 +134,15 @@ std::string why_not(const KernelFacts& f, const AttachWishes& w, const HookSpec&
   const std::string name = std::string(spec.name) + "/" + std::string(r.name);
   if (w.disabled.contains(name)) return "switched off";
   if (const auto it = w.refused.find(name); it != w.refused.end()) return it->second;
-  if (!f.btf) return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
-  if (!f.read_kernel) return "the kernel does not let programs read its memory";
   for (const Attachment& a : r.attachments)
     if (std::string why = missing_target(f, a); !why.empty()) return why;
   return {};
+}
+
+// What rules out every hook.
+std::string_view nothing_works(const KernelFacts& f) {
+  if (!f.btf) return "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)";
+  return f.read_kernel ? "" : "the kernel does not let programs read its memory";
 }
 
 PlannedHook plan_hook(const KernelFacts& facts, const AttachWishes& wishes, const HookSpec& spec) {
@@ -147,6 +151,11 @@ PlannedHook plan_hook(const KernelFacts& facts, const AttachWishes& wishes, cons
   if (wishes.disabled.contains(spec.name)) {
     hook.disabled = true;
     hook.reason = "switched off";
+    hook.effect = spec.effect;
+    return hook;
+  }
+  if (const std::string_view why = nothing_works(facts); !why.empty()) {
+    hook.reason = why;
     hook.effect = spec.effect;
     return hook;
   }

@@ -128,8 +128,9 @@ bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
 
 Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep, uint32_t binder_pid) {
   Owners owners;
-  if (socket.inode == 0 || socket.file_refs == 0) { // an orphan, TIME_WAIT, or the kernel's own
-    owners.complete = true;
+  const bool no_process = socket.inode == 0 || socket.is(model::SocketFlag::kernel);
+  if (no_process || socket.file_refs == 0) {
+    owners.complete = no_process; // else the references are not known: sock_diag
     return owners;
   }
   for (const bl_owner& o : last_sweep.of(socket))
