@@ -131,13 +131,17 @@ void read_sysctls(rules::HostFacts& facts) {
 Address to_address(Family family, Bytes bytes) {
   Address out{family, {}};
   const size_t size = family == Family::inet ? 4 : 16;
-  std::memcpy(out.bytes.data(), bytes.data(), std::min(size, bytes.size()));
+  // A default route has no address, and memcpy() takes no null pointer.
+  std::ranges::transform(bytes.first(std::min(size, bytes.size())), out.bytes.begin(),
+                         [](std::byte b) { return std::to_integer<uint8_t>(b); });
   return out;
 }
 
 std::string to_text(Bytes bytes) {
-  const auto* text = reinterpret_cast<const char*>(bytes.data());
-  return {text, ::strnlen(text, bytes.size())};
+  std::string text;
+  for (const std::byte b : bytes)
+    text += std::to_integer<char>(b);
+  return text.substr(0, text.find('\0'));
 }
 
 struct Link {
