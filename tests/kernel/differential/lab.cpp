@@ -208,6 +208,15 @@ Result<void> Lab::apply(const Setting& s, uint16_t base) {
   return {};
 }
 
+bool Lab::same_vrf(uint32_t device, uint32_t other) const {
+  auto vrf_of = [this](uint32_t index) {
+    for (const rules::Interface& i : *facts_.interfaces)
+      if (i.index == index) return i.vrf;
+    return 0u;
+  };
+  return vrf_of(device) == vrf_of(other);
+}
+
 rules::HostFacts Lab::facts(bool privileged) const {
   rules::HostFacts f = facts_;
   f.cap_net_bind_service = privileged;

@@ -30,6 +30,7 @@ class Lab {
   [[nodiscard]] const std::vector<LabAddress>& addresses() const { return addresses_; }
   [[nodiscard]] const std::vector<uint32_t>& devices() const { return devices_; }
   [[nodiscard]] bool has_vrf() const { return has_vrf_; }
+  [[nodiscard]] bool same_vrf(uint32_t device, uint32_t other) const;
   // The namespace as bind sees it; a caller without privilege lacks
   // CAP_NET_BIND_SERVICE.
   [[nodiscard]] bindlens::rules::HostFacts facts(bool privileged) const;

@@ -112,6 +112,19 @@ int World::set_option(const Op& op) {
   return -1;
 }
 
+int World::set_device(const Op& op) {
+  const Slot& s = sockets_[op.slot];
+  const uint32_t wanted = op.a == 0 ? 0 : lab_.devices()[op.a - 1u];
+  int now = 0;
+  socklen_t size = sizeof now;
+  ::getsockopt(s.fd.get(), SOL_SOCKET, bind_to_ifindex, &now, &size);
+  // A bound socket that moves to another VRF and then listens is found in a bucket
+  // that is not its own, and the kernel warns of itself (inet_csk_get_port()).
+  if (own_port(op.slot) != 0 && !lab_.same_vrf(static_cast<uint32_t>(now), wanted)) return -1;
+  set_int(s.fd, SOL_SOCKET, bind_to_ifindex, static_cast<int>(wanted));
+  return -1;
+}
+
 int World::bind(const Op& op) {
   const Slot& s = sockets_[op.slot];
   const LabAddress& where = lab_.addresses()[op.a];
@@ -236,9 +249,7 @@ int World::perform(const Op& op) {
   case Kind::option:
     return set_option(op);
   case Kind::device:
-    set_int(s.fd, SOL_SOCKET, bind_to_ifindex,
-            op.a == 0 ? 0 : static_cast<int>(lab_.devices()[op.a - 1u]));
-    return -1;
+    return set_device(op);
   case Kind::own_range: {
     const auto value = static_cast<int>(uint32_t(port_of(op.b)) << 16 | port_of(op.a));
     set_int(s.fd, IPPROTO_IP, ip_local_port_range, value);

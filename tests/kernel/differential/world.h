@@ -52,6 +52,7 @@ class World {
  private:
   int open(const Op& op);
   int set_option(const Op& op);
+  int set_device(const Op& op);
   int bind(const Op& op);
   int listen(const Op& op);
   int connect(const Op& op);
