@@ -44,6 +44,10 @@ TEST(LossDetector, TakesRecordsInAnyOrder) {
   EXPECT_EQ(losses.missing(), 1u);
 }
 
+TEST(LossDetector, ALateRecordDoesNotHideAnotherLoss) {
+  EXPECT_EQ(missing_after({{0, 1}, {0, 4}, {0, 2}}), 1u);
+}
+
 TEST(LossDetector, ALateRecordIsNotLost) {
   LossDetector losses;
   losses.saw(0, 1);
