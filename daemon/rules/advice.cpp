@@ -6,6 +6,7 @@
 #include "wording.h"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace bindlens::rules {
 
@@ -84,7 +85,8 @@ void general_advice(const ExplainInput& in, std::vector<std::string>& out) {
                      "bpftool cgroup tree, and for denials in the audit log");
     return;
   case Rule::none:
-    out.emplace_back("try again: whoever held the port has let go of it");
+    if (in.verdict->error == EADDRINUSE)
+      out.emplace_back("try again: whoever held the port has let go of it");
     return;
   default:
     return;

@@ -226,6 +226,9 @@ std::string race_text(const ExplainInput& in) {
   if (in.verdict->error == EADDRINUSE)
     return "the kernel refused, but no socket that was there right afterwards explains it: its "
            "holder was gone within the moment between the refusal and the look";
+  if (in.verdict->error == EADDRNOTAVAIL)
+    return "either no local port was free for " + to_string(in.request->peer) +
+           ", or no local address can be used to reach it";
   return std::string("the call failed with \"") + std::strerror(in.verdict->error) +
          "\", which no rule about ports explains";
 }

@@ -26,6 +26,13 @@ Rule rule_of_refused_access(const Request& r, const HostFacts& facts) {
   return privileged && facts.cap_net_bind_service != true ? Rule::privileged_port : Rule::policy;
 }
 
+// IPv6 chooses the source address while it routes, and says EADDRNOTAVAIL as well
+// when there is none (ip6_dst_lookup_tail()).
+bool may_lack_a_source(const Request& r) {
+  return r.peer.addr.family == model::Family::inet6 && !r.peer.addr.is_v4_mapped() &&
+         r.local.addr.is_wildcard();
+}
+
 // The rule that an errno names by itself, apart from the state of the table.
 Rule rule_of_errno(const Request& r, int error, const HostFacts& facts) {
   switch (error) {
@@ -35,6 +42,7 @@ Rule rule_of_errno(const Request& r, int error, const HostFacts& facts) {
     return rule_of_refused_access(r, facts);
   case EADDRNOTAVAIL:
     if (r.op != Operation::connect) return Rule::address_not_local;
+    if (may_lack_a_source(r)) return Rule::none;
     return r.local.port == 0 ? Rule::ephemeral_exhausted : Rule::tuple_in_use;
   case EAGAIN:
     return Rule::ephemeral_exhausted;

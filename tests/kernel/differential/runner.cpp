@@ -7,6 +7,7 @@
 namespace differential {
 
 using bindlens::Result;
+using bindlens::model::Family;
 using bindlens::model::PortView;
 using bindlens::model::Socket;
 using bindlens::model::SocketFlag;
@@ -61,10 +62,12 @@ int relevant_error(const rules::Request& r, int error) {
   return error;
 }
 
-// Routing comes before the search for a port.
+// Routing comes before the search for a port. On a device without a fitting
+// address IPv6 finds no source, and says that as connect says "no port".
 bool fails_in_routing(const rules::Request& r, int error) {
-  return r.op == rules::Operation::connect &&
-         (error == ENETUNREACH || error == EHOSTUNREACH || error == EINVAL || error == ENODEV);
+  if (r.op != rules::Operation::connect) return false;
+  if (error == EADDRNOTAVAIL) return r.dev != 0 && r.peer.addr.family == Family::inet6;
+  return error == ENETUNREACH || error == EHOSTUNREACH || error == EINVAL || error == ENODEV;
 }
 
 std::string row_text(const Socket& s) {

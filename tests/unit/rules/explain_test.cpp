@@ -57,12 +57,12 @@ Told told(const ask& a, std::initializer_list<holds> holders,
 TEST(Explain, Listener) {
   EXPECT_EQ(
       told(ask("0.0.0.0:8080").reuseaddr(), {holds("127.0.0.1:8080").listening()}).sentence,
-      "Node[3340] listens on 127.0.0.1:8080, which 0.0.0.0 covers, and a listener blocks every "
+      "node[3340] listens on 127.0.0.1:8080, which 0.0.0.0 covers, and a listener blocks every "
       "overlapping address; SO_REUSEADDR, which is set here, does not help against a "
       "listener.");
   EXPECT_EQ(
       told(ask("127.0.0.1:8080"), {holds("[::]:8080").listening()}).sentence,
-      "Node[3340] listens on [::]:8080, which covers IPv4 too because IPV6_V6ONLY is off, and "
+      "node[3340] listens on [::]:8080, which covers IPv4 too because IPV6_V6ONLY is off, and "
       "a listener blocks every overlapping address; SO_REUSEADDR would not help against a "
       "listener.");
 }
@@ -78,19 +78,19 @@ TEST(Explain, OptionsOfEitherSide) {
   const auto h = [] { return holds("127.0.0.1:8080"); };
   const auto a = [] { return ask("127.0.0.1:8080"); };
   EXPECT_EQ(told(a(), {h()}).sentence,
-            "Node[3340] holds 127.0.0.1:8080; sharing it would need SO_REUSEADDR on both sockets, "
+            "node[3340] holds 127.0.0.1:8080; sharing it would need SO_REUSEADDR on both sockets, "
             "and neither has it.");
   EXPECT_EQ(told(a().reuseaddr(), {h()}).sentence,
-            "Node[3340] holds 127.0.0.1:8080, without SO_REUSEADDR; it is set here, but both "
+            "node[3340] holds 127.0.0.1:8080, without SO_REUSEADDR; it is set here, but both "
             "sockets need it.");
   EXPECT_EQ(told(a(), {h().reuseaddr()}).sentence,
-            "Node[3340] holds 127.0.0.1:8080, and has set SO_REUSEADDR; this socket has not, and "
+            "node[3340] holds 127.0.0.1:8080, and has set SO_REUSEADDR; this socket has not, and "
             "both need it.");
   EXPECT_EQ(told(a(), {h().reuseport()}).sentence,
-            "Node[3340] holds 127.0.0.1:8080, and has set SO_REUSEPORT; this socket has not, and "
+            "node[3340] holds 127.0.0.1:8080, and has set SO_REUSEPORT; this socket has not, and "
             "both need it.");
   EXPECT_EQ(told(a().reuseport(), {h()}).sentence,
-            "Node[3340] holds 127.0.0.1:8080, without SO_REUSEPORT; it is set here, but both "
+            "node[3340] holds 127.0.0.1:8080, without SO_REUSEPORT; it is set here, but both "
             "sockets need it.");
   EXPECT_NE(told(a(), {h(), h()}).sentence.find("; 1 other socket also stands in the way."),
             std::string::npos);
@@ -143,10 +143,10 @@ TEST(Explain, AnOutgoingConnectionTookThePort) {
 TEST(Explain, Udp) {
   const auto h = [] { return holds("0.0.0.0:5353").udp(); };
   EXPECT_EQ(told(ask("0.0.0.0:5353").udp().reuseaddr(), {h()}).sentence,
-            "Node[3340] holds 0.0.0.0:5353, without SO_REUSEADDR; it is set here, but both sockets "
+            "node[3340] holds 0.0.0.0:5353, without SO_REUSEADDR; it is set here, but both sockets "
             "need it.");
   EXPECT_EQ(told(ask("0.0.0.0:5353").udp(), {h()}).sentence,
-            "Node[3340] holds 0.0.0.0:5353; sharing a UDP port needs SO_REUSEADDR, or SO_REUSEPORT "
+            "node[3340] holds 0.0.0.0:5353; sharing a UDP port needs SO_REUSEADDR, or SO_REUSEPORT "
             "of one user, on both sockets.");
 }
 

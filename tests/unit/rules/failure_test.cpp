@@ -62,6 +62,8 @@ TEST(Failure, RulesThatAnErrnoNamesByItself) {
             Rule::ephemeral_exhausted);
   EXPECT_EQ(explained(ask("10.0.0.5:8080").to_connect("10.0.0.9:80"), EADDRNOTAVAIL).rule,
             Rule::tuple_in_use);
+  EXPECT_EQ(explained(ask("[::]:0").to_connect("[fd00::9]:80"), EADDRNOTAVAIL).rule, Rule::none)
+      << "there may have been no address to connect from";
   EXPECT_EQ(explained(ask("127.0.0.1:8080"), ENOMEM).rule, Rule::none);
 }
 
