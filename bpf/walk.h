@@ -74,7 +74,10 @@ static __always_inline void walk_read_sock(struct bl_walk* w, void* object) {
 static __always_inline void walk_write_row(struct bl_walk* w) {
   if (w->call) {
     struct bl_holder* h = record_reserve(sizeof(*h), BL_REC_HOLDER, BL_HOOK_TRACEPOINT);
-    if (!h) return;
+    if (!h) {
+      w->torn++; /* a row is missing: the daemon reads the bucket again */
+      return;
+    }
     h->call = w->call;
     __builtin_memcpy(&h->row, &w->row, sizeof(h->row));
     bpf_ringbuf_submit(h, BPF_RB_NO_WAKEUP); /* the record of the call will wake the reader */

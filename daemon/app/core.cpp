@@ -140,7 +140,10 @@ Result<Core::Snapshot> Core::snapshot() {
   auto view = source_.walk({}, [this] { drain(); });
   drain();
   walking_ = false;
-  if (!view) return std::unexpected(view.error());
+  if (!view) {
+    table_.cancel_walk();
+    return std::unexpected(view.error());
+  }
   Snapshot result{*std::move(view), {}};
   result.report = table_.merge(result.view.buckets);
   health_.snapshot_ns = source_.last().duration_ns;

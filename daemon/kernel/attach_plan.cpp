@@ -188,11 +188,15 @@ Tier best_tier(const AttachPlan& plan) {
 }
 
 std::string tier_reason(const KernelFacts& f, const AttachWishes& w, Tier tier) {
+  if (const std::string_view why = nothing_works(f); !why.empty()) return std::string(why);
+  if (w.force_tier && tier == w.tier) return "asked for";
+  if (w.force_tier) return std::string(to_string(w.tier)) + " was asked for and cannot be had";
   if (tier == Tier::trampoline) return {};
-  if (w.force_tier) return "asked for";
-  std::string why = "trampolines: " + (f.trampoline_refusal.empty() ? std::string("not possible")
-                                                                     : f.trampoline_refusal);
-  if (tier == Tier::tracepoint && !f.kprobe_refusal.empty()) why += "; kprobes: " + f.kprobe_refusal;
+  const auto reason = [](const std::string& refusal) {
+    return refusal.empty() ? std::string("switched off or refused, see the hooks") : refusal;
+  };
+  std::string why = "trampolines: " + reason(f.trampoline_refusal);
+  if (tier == Tier::tracepoint) why += "; kprobes: " + reason(f.kprobe_refusal);
   return why;
 }
 

@@ -97,11 +97,13 @@ bool is_container_id(std::string_view s) {
   return s.size() == 64 && s.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
-// "docker-<id>.scope", "cri-containerd-<id>.scope", "<id>"
+// "docker-<id>.scope", "cri-containerd-<id>.scope", "….slice:cri-containerd:<id>",
+// "<id>"; not the monitor beside a container, "libpod-conmon-<id>.scope".
 std::string_view container_in(std::string_view component) {
+  if (component.find("conmon-") != std::string_view::npos) return {};
   if (component.ends_with(".scope")) component.remove_suffix(6);
-  const size_t dash = component.rfind('-');
-  if (dash != std::string_view::npos) component.remove_prefix(dash + 1);
+  const size_t mark = component.find_last_of("-:");
+  if (mark != std::string_view::npos) component.remove_prefix(mark + 1);
   return is_container_id(component) ? component : std::string_view{};
 }
 

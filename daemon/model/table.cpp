@@ -133,9 +133,13 @@ BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked) {
     if (gone) report.stale.push_back(b.socket);
     return gone;
   });
+  cancel_walk();
+  return report;
+}
+
+void BindTable::cancel_walk() {
   released_.clear();
   walking_ = false;
-  return report;
 }
 
 } // namespace bindlens::model

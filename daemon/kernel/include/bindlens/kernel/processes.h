@@ -12,7 +12,7 @@
 namespace bindlens::kernel {
 
 // "unit" and "container" as a cgroup path tells them: the innermost .service,
-// .socket, .scope or .slice; the 64-digit id that docker, containerd, podman
+// .socket, .scope or .mount; the 64-digit id that docker, containerd, podman
 // and CRI-O put into the path. Pure.
 struct CgroupNames {
   std::string unit;

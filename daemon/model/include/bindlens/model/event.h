@@ -28,7 +28,7 @@ struct Event {
   EventType type = EventType::bind;
   Socket socket;      // all but fail and gap
   BoundBy bound_by = BoundBy::unknown;
-  ProcessRef process; // who called; null when the kernel did it alone
+  ProcessRef process; // who called; release: who had bound it; null = not known
   std::shared_ptr<const Failure> failure; // fail
   uint64_t lost = 0;                      // gap: records lost
 };

@@ -59,6 +59,8 @@ public:
   // Makes the table equal to a whole walk. Sockets acquired or released since
   // begin_walk() are decided by their events.
   MergeReport merge(std::span<const Bucket> walked);
+  // The walk failed: nothing is changed by it.
+  void cancel_walk();
 
   // Does a walked socket belong in the table, and not to the on-demand part?
   // Bound by number, listening, idle or UDP: yes. Connected without a number
