@@ -61,8 +61,8 @@ static __always_inline __u16 contested_port(const struct inflight* f) {
 }
 
 static __always_inline bool is_conflict(const struct inflight* f, int ret) {
-  return contested_port(f) && (ret == -EADDRINUSE || (f->type == BL_REC_CONNECT &&
-                                                      ret == -EADDRNOTAVAIL));
+  return contested_port(f) &&
+         (ret == -EADDRINUSE || (f->type == BL_REC_CONNECT && ret == -EADDRNOTAVAIL));
 }
 
 /*

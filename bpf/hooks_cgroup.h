@@ -19,10 +19,14 @@ static __always_inline int mark_connect(struct bpf_sock_addr* ctx) {
 }
 
 SEC("cgroup/connect4")
-int cg_connect4(struct bpf_sock_addr* ctx) { return mark_connect(ctx); }
+int cg_connect4(struct bpf_sock_addr* ctx) {
+  return mark_connect(ctx);
+}
 
 SEC("cgroup/connect6")
-int cg_connect6(struct bpf_sock_addr* ctx) { return mark_connect(ctx); }
+int cg_connect6(struct bpf_sock_addr* ctx) {
+  return mark_connect(ctx);
+}
 
 /* A bind took a port. Through a system call: its exit tells of it. */
 static __always_inline int post_bind(struct bpf_sock* ctx) {
@@ -49,10 +53,14 @@ static __always_inline int post_bind(struct bpf_sock* ctx) {
 }
 
 SEC("cgroup/post_bind4")
-int cg_post_bind4(struct bpf_sock* ctx) { return post_bind(ctx); }
+int cg_post_bind4(struct bpf_sock* ctx) {
+  return post_bind(ctx);
+}
 
 SEC("cgroup/post_bind6")
-int cg_post_bind6(struct bpf_sock* ctx) { return post_bind(ctx); }
+int cg_post_bind6(struct bpf_sock* ctx) {
+  return post_bind(ctx);
+}
 
 SEC("cgroup/sock_release")
 int cg_sock_release(struct bpf_sock* ctx) {

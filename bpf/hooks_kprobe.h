@@ -34,12 +34,18 @@ int BPF_KPROBE(kp_listen_socket_enter, struct socket* socket) {
 
 /* Attached to the return of each of them. */
 SEC("kretprobe/__sys_bind")
-int BPF_KRETPROBE(kp_call_exit, int ret) { return call_end(ret, BL_HOOK_KPROBE); }
+int BPF_KRETPROBE(kp_call_exit, int ret) {
+  return call_end(ret, BL_HOOK_KPROBE);
+}
 
 SEC("kprobe/inet_put_port")
-int BPF_KPROBE(kp_put_port, struct sock* sk) { return tcp_released(sk, BL_HOOK_KPROBE); }
+int BPF_KPROBE(kp_put_port, struct sock* sk) {
+  return tcp_released(sk, BL_HOOK_KPROBE);
+}
 
 SEC("kprobe/udp_lib_unhash")
-int BPF_KPROBE(kp_udp_unhash, struct sock* sk) { return udp_released(sk, BL_HOOK_KPROBE); }
+int BPF_KPROBE(kp_udp_unhash, struct sock* sk) {
+  return udp_released(sk, BL_HOOK_KPROBE);
+}
 
 #endif

@@ -25,6 +25,8 @@ int tp_connect_enter(struct syscall_enter* ctx) {
 
 /* Attached to the exit of each of the three calls. */
 SEC("tp/syscalls/sys_exit_bind")
-int tp_call_exit(struct syscall_exit* ctx) { return call_end((int)ctx->ret, BL_HOOK_TRACEPOINT); }
+int tp_call_exit(struct syscall_exit* ctx) {
+  return call_end((int)ctx->ret, BL_HOOK_TRACEPOINT);
+}
 
 #endif

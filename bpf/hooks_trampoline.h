@@ -58,9 +58,13 @@ int BPF_PROG(fx_listen_socket_exit, struct socket* socket, int backlog, int ret)
 }
 
 SEC("fentry/inet_put_port")
-int BPF_PROG(fe_put_port, struct sock* sk) { return tcp_released(sk, BL_HOOK_TRAMPOLINE); }
+int BPF_PROG(fe_put_port, struct sock* sk) {
+  return tcp_released(sk, BL_HOOK_TRAMPOLINE);
+}
 
 SEC("fentry/udp_lib_unhash")
-int BPF_PROG(fe_udp_unhash, struct sock* sk) { return udp_released(sk, BL_HOOK_TRAMPOLINE); }
+int BPF_PROG(fe_udp_unhash, struct sock* sk) {
+  return udp_released(sk, BL_HOOK_TRAMPOLINE);
+}
 
 #endif

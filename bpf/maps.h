@@ -77,8 +77,8 @@ volatile __u32 wake_bytes = 1024 * 1024;
 volatile __u32 jiffies_per_second = 0;
 
 /* Set before load: which hooks are attached, so that no event is told twice. */
-const volatile bool release_by_state = false;  /* TCP releases are seen as state changes */
+const volatile bool release_by_state = false;    /* TCP releases are seen as state changes */
 const volatile bool in_kernel_by_cgroup = false; /* binds without a system call, by post_bind */
-const volatile bool children_unmarked = false; /* no cgroup hooks: cookies mark nothing */
+const volatile bool children_unmarked = false;   /* no cgroup hooks: cookies mark nothing */
 
 #endif /* BINDLENS_MAPS_H */

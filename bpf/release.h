@@ -24,8 +24,7 @@ static __always_inline int tcp_released(void* sk, __u8 hook) {
   __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
   __u8 state = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_state);
   if (protocol != IPPROTO_TCP || !port) return 0;
-  if (state == TCP_LISTEN || is_marked(sk))
-    emit_release(sk, BL_REC_RELEASE, protocol, port, hook);
+  if (state == TCP_LISTEN || is_marked(sk)) emit_release(sk, BL_REC_RELEASE, protocol, port, hook);
   return 0;
 }
 

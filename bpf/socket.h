@@ -74,8 +74,7 @@ static __always_inline void read_full(struct bl_sock* out) {
     out->flags |= BL_SF_HAS_CB;
     if (compat_group_has_closed(group)) out->flags |= BL_SF_CLOSED_CB;
   }
-  if (out->protocol == IPPROTO_TCP && compat_is_mptcp(sk))
-    out->flags |= BL_SF_MPTCP;
+  if (out->protocol == IPPROTO_TCP && compat_is_mptcp(sk)) out->flags |= BL_SF_MPTCP;
   if (out->protocol != IPPROTO_TCP && out->peer_port) out->flags |= BL_SF_CONNECTED_ADDR;
   if (out->state == TCP_LISTEN) {
     out->backlog = BPF_CORE_READ(sk, sk_ack_backlog);
@@ -97,8 +96,7 @@ static __always_inline void read_file(struct bl_sock* out) {
     out->flags |= BL_SF_ORPHAN;
     return;
   }
-  struct socket_alloc* alloc =
-      (void*)socket - bpf_core_field_offset(struct socket_alloc, socket);
+  struct socket_alloc* alloc = (void*)socket - bpf_core_field_offset(struct socket_alloc, socket);
   out->inode = BPF_CORE_READ(alloc, vfs_inode.i_ino);
   out->inode_uid = BPF_CORE_READ(alloc, vfs_inode.i_uid.val);
   struct file* file = BPF_CORE_READ(socket, file);

@@ -289,7 +289,9 @@ struct walk_loop {
   struct bl_walk* w;
 };
 
-static long walk_loop_step(__u32 index, struct walk_loop* loop) { return walk_step(loop->w); }
+static long walk_loop_step(__u32 index, struct walk_loop* loop) {
+  return walk_step(loop->w);
+}
 
 static __always_inline void walk_steps(struct bl_walk* w, __u32 steps) {
   struct walk_loop loop = {w};

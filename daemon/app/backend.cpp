@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t max_listed_differences = 1000;
 
-void add_differences(protocol::VerifyReport& report, std::string_view kind,
-                     std::string_view detail, const std::vector<model::Socket>& sockets) {
+void add_differences(protocol::VerifyReport& report, std::string_view kind, std::string_view detail,
+                     const std::vector<model::Socket>& sockets) {
   report.differences += sockets.size();
   for (const model::Socket& s : sockets)
     if (report.list.size() < max_listed_differences)
@@ -74,8 +74,7 @@ void DaemonBackend::list_all(SocketQuery query, Done<std::unique_ptr<server::Soc
   *listing = std::make_unique<Listing>(core_, *this, std::move(query), std::move(walked->view));
 }
 
-std::vector<std::shared_ptr<const model::Failure>>
-DaemonBackend::failures(const model::Filter& f) {
+std::vector<std::shared_ptr<const model::Failure>> DaemonBackend::failures(const model::Filter& f) {
   core_.catch_up();
   return core_.failures().select(f);
 }
@@ -101,7 +100,8 @@ void DaemonBackend::verify(Done<protocol::VerifyReport> done) {
   protocol::VerifyReport report;
   report.source = core_.source().name();
   report.sockets = core_.table().size();
-  add_differences(report, "missing", "the kernel has it, the table did not", checked->report.missing);
+  add_differences(report, "missing", "the kernel has it, the table did not",
+                  checked->report.missing);
   add_differences(report, "stale", "the table had it, the kernel has not", checked->report.stale);
   add_differences(report, "changed", "the kernel has it with another port, namespace or state",
                   checked->report.changed);
@@ -132,9 +132,13 @@ Result<uint32_t> DaemonBackend::resolve_netns(std::string_view text) {
   return namespaces_.resolve(text);
 }
 
-std::string DaemonBackend::netns_name(uint32_t netns) { return namespaces_.name(netns); }
+std::string DaemonBackend::netns_name(uint32_t netns) {
+  return namespaces_.name(netns);
+}
 
-std::string DaemonBackend::user_name(uint32_t uid) { return kernel::user_name(uid); }
+std::string DaemonBackend::user_name(uint32_t uid) {
+  return kernel::user_name(uid);
+}
 
 std::string DaemonBackend::dev_name(uint32_t netns, uint32_t index) {
   const auto fd = namespaces_.open(netns);

@@ -9,7 +9,7 @@ namespace bindlens::app {
 
 // Answers the API's questions from the core.
 class DaemonBackend : public server::Backend {
-public:
+ public:
   DaemonBackend(Core& core, kernel::Session& session, kernel::Namespaces& namespaces,
                 const kernel::Calibration& calibration);
 
@@ -27,7 +27,7 @@ public:
   std::string user_name(uint32_t uid) override;
   std::string dev_name(uint32_t netns, uint32_t index) override;
 
-private:
+ private:
   void list_port(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done);
   void list_all(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done);
 

@@ -58,10 +58,14 @@ rules::Request to_request(const protocol::CheckRequest& r, const model::Process&
 }
 
 protocol::CheckReply to_reply(rules::CheckAnswer a) {
-  return {a.would_succeed,        a.error,
-          a.rule,                 std::move(a.explanation),
-          std::move(a.holders),   std::move(a.advice),
-          std::move(a.minimal_change), std::move(a.unknown)};
+  return {a.would_succeed,
+          a.error,
+          a.rule,
+          std::move(a.explanation),
+          std::move(a.holders),
+          std::move(a.advice),
+          std::move(a.minimal_change),
+          std::move(a.unknown)};
 }
 
 struct Question {
@@ -116,12 +120,12 @@ void check_bind(const CheckContext& c, const protocol::CheckRequest& r, server::
   };
   auto blockers = std::make_shared<std::vector<model::Blocker>>(
       ask(*question, *view, [](model::Blocker&) {}).holders);
-  for (model::Blocker& b : *blockers) add_history(b, c.core.table());
+  for (model::Blocker& b : *blockers)
+    add_history(b, c.core.table());
   c.core.find_owners(*blockers, [=, q = *question, v = *view, context = c] {
     const auto resolve = [&](model::Blocker& b) {
-      const auto known = std::find_if(blockers->begin(), blockers->end(), [&](const auto& k) {
-        return k.socket.id == b.socket.id;
-      });
+      const auto known = std::find_if(blockers->begin(), blockers->end(),
+                                      [&](const auto& k) { return k.socket.id == b.socket.id; });
       if (known == blockers->end()) return;
       const auto rule = b.rule;
       const auto relation = b.relation;
@@ -129,8 +133,8 @@ void check_bind(const CheckContext& c, const protocol::CheckRequest& r, server::
       b.rule = rule;
       b.relation = relation;
     };
-    auto reply = to_reply(
-        rules::answer(q.asked, v, q.facts, context.core.host().variants, resolve, names));
+    auto reply =
+        to_reply(rules::answer(q.asked, v, q.facts, context.core.host().variants, resolve, names));
     if (context.core.source().name() != "walk")
       reply.unknown.emplace_back("the reuse flags of the sockets on the port, which sock_diag does "
                                  "not tell; taken as not set");

@@ -24,8 +24,8 @@ constexpr size_t max_kept_blockers = 256;
 
 Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableSource& source,
            HostView host, const Options& options)
-    : session_(session), source_(source), host_(std::move(host)),
-      events_(options.event_memory), failures_(options.max_failures, options.failure_memory),
+    : session_(session), source_(source), host_(std::move(host)), events_(options.event_memory),
+      failures_(options.max_failures, options.failure_memory),
       tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
                         [this](model::Event e) { publish(std::move(e)); },
                         [this](model::RefusedCall r) { refused_.push_back(std::move(r)); }}),
@@ -172,7 +172,8 @@ void Core::verify_later() {
 void Core::publish(model::Event e) {
   const model::Event& kept = events_.add(std::move(e));
   // A sink may end its own subscription.
-  for (auto next = sinks_.begin(); next != sinks_.end();) (*next++)(kept);
+  for (auto next = sinks_.begin(); next != sinks_.end();)
+    (*next++)(kept);
 }
 
 std::shared_ptr<void> Core::subscribe(EventSink sink) {
@@ -202,7 +203,8 @@ void Core::complete_view(model::RefusedCall& refused) {
   const bool about_holders = refused.call.ret == -EADDRINUSE || refused.call.ret == -EADDRNOTAVAIL;
   if (refused.whole || !about_holders) return;
   const model::CallRecord& c = refused.call;
-  const uint16_t port = c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
+  const uint16_t port =
+      c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
   if (port == 0) return;
   auto view = source_.walk({{c.socket.proto}, port, c.socket.netns});
   if (!view) return;

@@ -25,7 +25,7 @@ namespace bindlens::app {
 // The daemon's heart: takes records from the kernel, keeps the table right,
 // diagnoses refusals, keeps events and failures. All on the event loop.
 class Core {
-public:
+ public:
   Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableSource& source,
        HostView host, const Options& options);
   Core(const Core&) = delete;
@@ -72,7 +72,7 @@ public:
   // The processes behind sockets: `done` comes at once when /proc suffices.
   void find_owners(std::vector<model::Blocker>& blockers, std::function<void()> done);
 
-private:
+ private:
   struct Pending; // a diagnosis that waits for its processes
 
   void wait_for_wakeup();

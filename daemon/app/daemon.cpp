@@ -44,7 +44,8 @@ Result<void> announce_ready(const std::string& ready_file) {
 
 std::vector<uint32_t> own_programs(const kernel::Session& session) {
   std::vector<uint32_t> ids;
-  for (const kernel::ProgramStats& p : session.program_stats()) ids.push_back(p.id);
+  for (const kernel::ProgramStats& p : session.program_stats())
+    ids.push_back(p.id);
   return ids;
 }
 
@@ -146,7 +147,8 @@ Result<void> Daemon::serve() {
   if (auto ready = announce_ready(options.ready_file); !ready) return ready;
   spdlog::info("ready: {} sockets in {} namespaces, tier {}, on {}", core->table().size(),
                core->table().namespaces(), to_string(session->plan().tier), options.socket);
-  if (auto dropped = drop_privileges(); !dropped) spdlog::warn("{}, ignoring", dropped.error().text);
+  if (auto dropped = drop_privileges(); !dropped)
+    spdlog::warn("{}, ignoring", dropped.error().text);
   core->look_for_owners();
   // What loading took - the kernel's type information above all - goes back.
   ::malloc_trim(0);

@@ -20,7 +20,7 @@ struct HostView {
 // A refused call on its way to becoming a Failure: the decision is made first,
 // then the processes behind the blockers are looked up, then words are found.
 class Diagnosis {
-public:
+ public:
   // The kernel's decision, worked out again over the bucket as it was.
   Diagnosis(model::RefusedCall refused, const model::BindTable& table, const HostView& host);
   Diagnosis(Diagnosis&&) = delete;
@@ -31,7 +31,7 @@ public:
   // The blockers' processes are in failure().blockers now: adds the words.
   [[nodiscard]] model::Failure finish();
 
-private:
+ private:
   const HostView& host_;
   model::RefusedCall refused_;
   rules::Request request_;

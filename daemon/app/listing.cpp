@@ -49,7 +49,8 @@ bool Listing::is_wanted(const model::Socket& s, const model::Bucket& b) const {
 
 std::vector<model::Socket> Listing::candidates() const {
   std::vector<model::Socket> sockets;
-  for (const Entry& e : entries_) sockets.push_back(*e.socket);
+  for (const Entry& e : entries_)
+    sockets.push_back(*e.socket);
   return sockets;
 }
 

@@ -10,13 +10,13 @@ namespace bindlens::app {
 
 // Names for output, looked up once per answer.
 class NameCache {
-public:
+ public:
   explicit NameCache(server::Backend& backend) : backend_(backend) {}
   [[nodiscard]] std::string_view netns(uint32_t netns);
   [[nodiscard]] std::string_view user(uint32_t uid);
   [[nodiscard]] std::string_view dev(uint32_t netns, uint32_t index);
 
-private:
+ private:
   server::Backend& backend_;
   std::unordered_map<uint32_t, std::string> netns_, users_;
   std::unordered_map<uint64_t, std::string> devs_;
@@ -25,7 +25,7 @@ private:
 // One answer of /v1/sockets: walked rows, joined with what events told and with
 // the processes that have them open.
 class Listing : public server::SocketCursor {
-public:
+ public:
   Listing(Core& core, server::Backend& names, server::Backend::SocketQuery query,
           model::PortView view);
 
@@ -38,7 +38,7 @@ public:
 
   bool next(protocol::SocketRow& row) override;
 
-private:
+ private:
   struct Entry {
     const model::Socket* socket;
     const model::Bucket* bucket;

@@ -16,14 +16,16 @@ const CLI::AsSizeValue size_text(false);
 
 void add_flags(CLI::App& app, Options& o, std::string& tier, std::vector<std::string>& disabled) {
   app.add_option("--socket", o.socket, "Unix socket of the API")->capture_default_str();
-  app.add_option("--state-dir", o.state_dir,
-                 "Directory of the history; this version keeps it in memory only and takes \"none\"")
+  app.add_option(
+         "--state-dir", o.state_dir,
+         "Directory of the history; this version keeps it in memory only and takes \"none\"")
       ->check(CLI::IsMember({"none"}).description("none"));
   app.add_option("--tier", tier, "Hooks to use: auto, trampoline, kprobe or tracepoint")
       ->check(CLI::IsMember({"auto", "trampoline", "kprobe", "tracepoint"}).description(""))
       ->capture_default_str();
-  app.add_option("--disable-hook", disabled,
-                 "Do without a hook (\"bind\") or one route to it (\"bind/trampoline\"); repeatable")
+  app.add_option(
+         "--disable-hook", disabled,
+         "Do without a hook (\"bind\") or one route to it (\"bind/trampoline\"); repeatable")
       ->check(CLI::IsMember(kernel::hook_names()).description(""));
   app.add_option("--log-level", o.log_level, "trace, debug, info, warning, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}).description(""))

@@ -16,10 +16,10 @@ struct Options {
   std::string log_level = "info";
   std::string ready_file; // empty: none
   uint32_t ring_bytes = 4u << 20;
-  uint32_t event_memory = 16u << 20;   // bytes
-  uint32_t failure_memory = 8u << 20;  // bytes
-  uint32_t max_failures = 10'000;      // entries, identical ones folded
-  uint32_t verify_interval_s = 60;     // 0: never
+  uint32_t event_memory = 16u << 20;  // bytes
+  uint32_t failure_memory = 8u << 20; // bytes
+  uint32_t max_failures = 10'000;     // entries, identical ones folded
+  uint32_t verify_interval_s = 60;    // 0: never
   bool check_config = false;
 };
 

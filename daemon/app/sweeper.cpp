@@ -26,7 +26,8 @@ void Sweeper::finished(Result result) {
   if (result) last_ = *result;
   const std::vector<Done> asked = std::exchange(running_, {});
   if (!waiting_.empty()) start();
-  for (const Done& done : asked) done(result);
+  for (const Done& done : asked)
+    done(result);
 }
 
 } // namespace bindlens::app

@@ -14,7 +14,7 @@ namespace bindlens::app {
 
 // Sweeps over all descriptors of all processes, on a thread of its own.
 class Sweeper {
-public:
+ public:
   using Result = bindlens::Result<std::shared_ptr<const kernel::OwnerMap>>;
   using Done = std::function<void(const Result&)>;
 
@@ -30,7 +30,7 @@ public:
   // The newest one; empty before the first.
   [[nodiscard]] const kernel::OwnerMap& last() const { return *last_; }
 
-private:
+ private:
   void start();
   void finished(Result result);
 

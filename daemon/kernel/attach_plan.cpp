@@ -31,8 +31,9 @@ Route trampoline(std::string enter, std::string exit, const std::string& functio
 }
 
 Route kprobe(std::string enter, const std::string& function) {
-  return {"kprobe",
-          {{std::move(enter), Kind::kprobe, function}, {"kp_call_exit", Kind::kretprobe, function}}};
+  return {
+      "kprobe",
+      {{std::move(enter), Kind::kprobe, function}, {"kp_call_exit", Kind::kretprobe, function}}};
 }
 
 Route syscall(std::string enter, const std::string& call) {
@@ -215,7 +216,8 @@ const PlannedHook* AttachPlan::find(std::string_view name) const {
 
 AttachPlan make_attach_plan(const KernelFacts& facts, const AttachWishes& wishes) {
   AttachPlan plan;
-  for (const HookSpec& spec : specs()) plan.hooks.push_back(plan_hook(facts, wishes, spec));
+  for (const HookSpec& spec : specs())
+    plan.hooks.push_back(plan_hook(facts, wishes, spec));
   plan.tier = best_tier(plan);
   plan.tier_reason = tier_reason(facts, wishes, plan.tier);
   plan.release_by_state = plan.find("tcp-release")->route == "tracepoint";

@@ -11,8 +11,8 @@ Result<model::PortView> DiagSource::walk(const WalkRequest& request, const Pause
   const MonoNs start = monotonic_now();
   model::PortView view = diag_snapshot(request.port);
   std::erase_if(view.buckets, [&](const model::Bucket& b) {
-    const bool wanted = std::find(request.protos.begin(), request.protos.end(), b.proto) !=
-                        request.protos.end();
+    const bool wanted =
+        std::find(request.protos.begin(), request.protos.end(), b.proto) != request.protos.end();
     return !wanted || (request.netns != 0 && b.netns != request.netns);
   });
   if (pause) pause();

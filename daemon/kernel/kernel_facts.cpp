@@ -89,15 +89,17 @@ long read_number(int dir, const std::string& path) {
   return value;
 }
 
-long kprobe_pmu() { return read_number(AT_FDCWD, "/sys/bus/event_source/devices/kprobe/type"); }
+long kprobe_pmu() {
+  return read_number(AT_FDCWD, "/sys/bus/event_source/devices/kprobe/type");
+}
 
 bool try_kprobe(long pmu, const std::string& function) {
   perf_event_attr attr{};
   attr.size = sizeof attr;
   attr.type = static_cast<__u32>(pmu);
   attr.kprobe_func = reinterpret_cast<uintptr_t>(function.c_str());
-  const Fd fd(static_cast<int>(
-      ::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  const Fd fd(
+      static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
   return static_cast<bool>(fd);
 }
 
@@ -142,8 +144,7 @@ void probe_attachment(KernelFacts& facts, const btf* kernel_btf, long pmu, const
 } // namespace
 
 std::string cgroup2_mount() {
-  std::unique_ptr<FILE, int (*)(FILE*)> mounts(::setmntent("/proc/self/mounts", "r"),
-                                               &::endmntent);
+  std::unique_ptr<FILE, int (*)(FILE*)> mounts(::setmntent("/proc/self/mounts", "r"), &::endmntent);
   if (!mounts) return {};
   while (const mntent* m = ::getmntent(mounts.get()))
     if (std::strcmp(m->mnt_type, "cgroup2") == 0) return m->mnt_dir;

@@ -24,7 +24,9 @@ uint32_t inode_of(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 ? static_cast<uint32_t>(st.st_ino) : 0;
 }
 
-std::string ns_path(uint32_t pid) { return "/proc/" + std::to_string(pid) + "/ns/net"; }
+std::string ns_path(uint32_t pid) {
+  return "/proc/" + std::to_string(pid) + "/ns/net";
+}
 
 std::optional<uint32_t> to_number(std::string_view text) {
   uint32_t n = 0;
@@ -81,7 +83,8 @@ Result<uint32_t> Namespaces::resolve(std::string_view text) {
     return fail("no process " + std::string(text) + ", so no network namespace of it");
   }
   std::string known;
-  for (const auto& [inode, name] : names_) known += (known.empty() ? "" : ", ") + name;
+  for (const auto& [inode, name] : names_)
+    known += (known.empty() ? "" : ", ") + name;
   return fail("no network namespace is named \"" + std::string(text) + "\" (there are: " + known +
               "); an inode number or a pid will do as well");
 }
@@ -90,7 +93,7 @@ Result<Fd> Namespaces::open(uint32_t netns) {
   refresh();
   std::string path;
   if (const auto it = names_.find(netns); it != names_.end())
-    path = it->second != "host"     ? std::string(named_dir) + "/" + it->second
+    path = it->second != "host"        ? std::string(named_dir) + "/" + it->second
            : inode_of(ns_path(1)) != 0 ? ns_path(1)
                                        : "/proc/self/ns/net";
   else
@@ -106,7 +109,8 @@ std::string interface_name(const Fd& netns, uint32_t index) {
   // setns() changes the calling thread alone, so a thread is spent on it.
   std::thread([&] {
     std::array<char, IF_NAMESIZE> buffer{};
-    if (::setns(netns.get(), CLONE_NEWNET) == 0 && ::if_indextoname(index, buffer.data()) != nullptr)
+    if (::setns(netns.get(), CLONE_NEWNET) == 0 &&
+        ::if_indextoname(index, buffer.data()) != nullptr)
       name = buffer.data();
   }).join();
   return name;

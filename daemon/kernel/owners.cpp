@@ -11,15 +11,17 @@
 #include <array>
 #include <charconv>
 #include <memory>
-#include <string_view>
 #include <string>
+#include <string_view>
 #include <tuple>
 
 namespace bindlens::kernel {
 
 namespace {
 
-auto order(const bl_owner& o) { return std::tuple(o.sk, o.pid, o.fd); }
+auto order(const bl_owner& o) {
+  return std::tuple(o.sk, o.pid, o.fd);
+}
 
 // "socket:[123]" -> 123, 0 for anything else.
 uint64_t socket_inode(const char* path) {
@@ -33,7 +35,9 @@ uint64_t socket_inode(const char* path) {
   return inode;
 }
 
-std::string fd_dir(uint32_t pid) { return "/proc/" + std::to_string(pid) + "/fd"; }
+std::string fd_dir(uint32_t pid) {
+  return "/proc/" + std::to_string(pid) + "/fd";
+}
 
 // A process with very many descriptors is left to the sweep, which is faster then.
 constexpr int max_listed_descriptors = 512;
@@ -101,9 +105,9 @@ OwnerMap::OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at, Key key)
 std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
   const uint64_t id = key_ == Key::inode ? socket.inode : socket.id;
   if (id == 0) return {};
-  const auto [first, last] = std::equal_range(
-      owners_.begin(), owners_.end(), bl_owner{id, 0, 0},
-      [](const bl_owner& a, const bl_owner& b) { return a.sk < b.sk; });
+  const auto [first, last] =
+      std::equal_range(owners_.begin(), owners_.end(), bl_owner{id, 0, 0},
+                       [](const bl_owner& a, const bl_owner& b) { return a.sk < b.sk; });
   return {first, last};
 }
 

@@ -61,8 +61,8 @@ Fd perf_tracepoint(const std::string& name) {
   attr.size = sizeof attr;
   attr.type = PERF_TYPE_TRACEPOINT;
   attr.config = static_cast<__u64>(tracepoint_id(name));
-  return Fd(static_cast<int>(
-      ::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  return Fd(
+      static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
 }
 
 Result<Link> attach_one(bindlens_bpf& object, const Attachment& a, int cgroup) {
@@ -144,7 +144,7 @@ uint32_t ring_size(uint32_t wanted) {
 void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& facts,
                const SessionOptions& options) {
   bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object.obj) ::bpf_program__set_autoload(program, false);
+  bpf_object__for_each_program(program, object.obj)::bpf_program__set_autoload(program, false);
   for (const Attachment& a : distinct_attachments(plan))
     ::bpf_program__set_autoload(::bpf_object__find_program_by_name(object.obj, a.program.c_str()),
                                 true);
@@ -162,7 +162,8 @@ Error load_error(int code) {
     return {"the kernel does not let this process load BPF programs; run bindlensd as root, or "
             "with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN",
             EPERM};
-  return {"loading the BPF programs: " + std::string(std::strerror(code)) + "\n" + libbpf_log, code};
+  return {"loading the BPF programs: " + std::string(std::strerror(code)) + "\n" + libbpf_log,
+          code};
 }
 
 } // namespace
@@ -243,7 +244,9 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   return s;
 }
 
-int Session::ring_fd() const { return impl_->wakeups.get(); }
+int Session::ring_fd() const {
+  return impl_->wakeups.get();
+}
 
 size_t Session::consume(const RecordSink& sink, size_t limit) {
   epoll_event woken{};
@@ -262,7 +265,8 @@ void Session::request_wakeup() {
 
 uint64_t Session::lost() const {
   uint64_t sum = 0;
-  for (int i = 0; i < BL_LOSS_COUNT; ++i) sum += object_->bss->lost[i];
+  for (int i = 0; i < BL_LOSS_COUNT; ++i)
+    sum += object_->bss->lost[i];
   return sum;
 }
 

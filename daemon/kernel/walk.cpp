@@ -104,7 +104,8 @@ Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, 
   while (cursor_->done == 0) {
     if (auto ran = run_once(); !ran) return ran;
     // Rows stay valid until the next run starts, and it always starts at row 0.
-    if (!assembler.append({rows_, cursor_->rows})) return fail("the walk wrote rows that make no sense");
+    if (!assembler.append({rows_, cursor_->rows}))
+      return fail("the walk wrote rows that make no sense");
     if (pause && ++pending % runs_between_pauses == 0) pause();
   }
   if (cursor_->done != 1) return fail("the kernel's table could not be found");

@@ -43,7 +43,9 @@ std::optional<Address> Address::as_v4() const {
   return v4(bytes[12], bytes[13], bytes[14], bytes[15]);
 }
 
-Address Address::any(Family family) { return Address{family, {}}; }
+Address Address::any(Family family) {
+  return Address{family, {}};
+}
 
 Address Address::v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
   return Address{Family::inet, {a, b, c, d}};

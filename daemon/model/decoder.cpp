@@ -69,15 +69,21 @@ std::expected<CallRecord, DecodeError> decode_call(std::span<const std::byte> by
   r.scope = raw.req_scope;
   const bool inet = raw.req_family == AF_INET || raw.req_family == AF_INET6;
   if ((raw.flags & BL_CF_NO_ADDRESS) == 0 && inet)
-    r.asked = Endpoint{to_address(static_cast<uint8_t>(raw.req_family), raw.req_addr), raw.req_port};
+    r.asked =
+        Endpoint{to_address(static_cast<uint8_t>(raw.req_family), raw.req_addr), raw.req_port};
   return r;
 }
 
 std::expected<ReleaseRecord, DecodeError> decode_release(std::span<const std::byte> bytes) {
   const auto raw = load<bl_release>(bytes);
   if (!valid_socket(raw)) return std::unexpected(DecodeError::bad_field);
-  return ReleaseRecord{raw.h.time, raw.sk, raw.netns, raw.port, to_proto(raw.protocol, raw.flags),
-                       raw.pid,    raw.h.type == BL_REC_STATE};
+  return ReleaseRecord{raw.h.time,
+                       raw.sk,
+                       raw.netns,
+                       raw.port,
+                       to_proto(raw.protocol, raw.flags),
+                       raw.pid,
+                       raw.h.type == BL_REC_STATE};
 }
 
 size_t size_of(uint8_t type) {
@@ -192,7 +198,8 @@ std::expected<Record, DecodeError> decode(std::span<const std::byte> bytes) {
   if (h.version != BL_RECORD_VERSION) return std::unexpected(DecodeError::unknown_version);
   const size_t expected = size_of(h.type);
   if (expected == 0) return std::unexpected(DecodeError::unknown_type);
-  if (h.size != expected || bytes.size() != expected) return std::unexpected(DecodeError::wrong_size);
+  if (h.size != expected || bytes.size() != expected)
+    return std::unexpected(DecodeError::wrong_size);
   Record record{h.cpu, h.seq, ReleaseRecord{}};
   if (h.type == BL_REC_RELEASE || h.type == BL_REC_STATE) {
     const auto release = decode_release(bytes);

@@ -6,11 +6,14 @@ namespace bindlens::model {
 
 namespace {
 
-size_t size_of(const ProcessRef& p) { return p ? sizeof *p : 0; }
+size_t size_of(const ProcessRef& p) {
+  return p ? sizeof *p : 0;
+}
 
 size_t size_of(const Failure& f) {
   size_t n = sizeof f + f.explanation.size() + size_of(f.process);
-  for (const std::string& a : f.advice) n += sizeof a + a.size();
+  for (const std::string& a : f.advice)
+    n += sizeof a + a.size();
   for (const Blocker& b : f.blockers)
     n += sizeof b + b.holders.size() * (sizeof(Holder) + sizeof(Process)) + size_of(b.binder);
   return n;
@@ -21,7 +24,8 @@ size_t size_of(const Failure& f) {
 const Event& EventLog::add(Event e) {
   e.id = next_id_++;
   events_.push_back(std::move(e));
-  while (events_.size() > 1 && bytes() > max_bytes_) events_.pop_front();
+  while (events_.size() > 1 && bytes() > max_bytes_)
+    events_.pop_front();
   return events_.back();
 }
 

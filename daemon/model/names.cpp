@@ -37,13 +37,17 @@ std::optional<E> value_of(const Names<E>& names, std::string_view text) {
 const Names<Proto> protos = {
     {Proto::tcp, "tcp"}, {Proto::udp, "udp"}, {Proto::udplite, "udplite"}, {Proto::mptcp, "mptcp"}};
 
-const Names<State> states = {
-    {State::established, "ESTABLISHED"}, {State::syn_sent, "SYN_SENT"},
-    {State::syn_recv, "SYN_RECV"},       {State::fin_wait1, "FIN_WAIT1"},
-    {State::fin_wait2, "FIN_WAIT2"},     {State::time_wait, "TIME_WAIT"},
-    {State::bound, "BOUND"},             {State::close_wait, "CLOSE_WAIT"},
-    {State::last_ack, "LAST_ACK"},       {State::listen, "LISTEN"},
-    {State::closing, "CLOSING"}};
+const Names<State> states = {{State::established, "ESTABLISHED"},
+                             {State::syn_sent, "SYN_SENT"},
+                             {State::syn_recv, "SYN_RECV"},
+                             {State::fin_wait1, "FIN_WAIT1"},
+                             {State::fin_wait2, "FIN_WAIT2"},
+                             {State::time_wait, "TIME_WAIT"},
+                             {State::bound, "BOUND"},
+                             {State::close_wait, "CLOSE_WAIT"},
+                             {State::last_ack, "LAST_ACK"},
+                             {State::listen, "LISTEN"},
+                             {State::closing, "CLOSING"}};
 
 const Names<BoundBy> bound_bys = {{BoundBy::unknown, ""},
                                   {BoundBy::bind, "bind"},
@@ -100,18 +104,40 @@ const Names<EventType> event_types = {{EventType::bind, "bind"},
 
 } // namespace
 
-std::string_view to_string(Proto p) { return name_of(protos, p); }
-std::string_view to_string(State s) { return name_of(states, s); }
-std::string_view to_string(BoundBy b) { return name_of(bound_bys, b); }
-std::string_view to_string(Call c) { return name_of(calls, c); }
-std::string_view to_string(Evidence e) { return name_of(evidences, e); }
-std::string_view to_string(Rule r) { return name_of(rules, r); }
-std::string_view to_string(Relation r) { return name_of(relations, r); }
-std::string_view to_string(EventType t) { return name_of(event_types, t); }
+std::string_view to_string(Proto p) {
+  return name_of(protos, p);
+}
+std::string_view to_string(State s) {
+  return name_of(states, s);
+}
+std::string_view to_string(BoundBy b) {
+  return name_of(bound_bys, b);
+}
+std::string_view to_string(Call c) {
+  return name_of(calls, c);
+}
+std::string_view to_string(Evidence e) {
+  return name_of(evidences, e);
+}
+std::string_view to_string(Rule r) {
+  return name_of(rules, r);
+}
+std::string_view to_string(Relation r) {
+  return name_of(relations, r);
+}
+std::string_view to_string(EventType t) {
+  return name_of(event_types, t);
+}
 
-std::optional<Proto> parse_proto(std::string_view text) { return value_of(protos, text); }
-std::optional<State> parse_state(std::string_view text) { return value_of(states, text); }
-std::optional<Rule> parse_rule(std::string_view text) { return value_of(rules, text); }
+std::optional<Proto> parse_proto(std::string_view text) {
+  return value_of(protos, text);
+}
+std::optional<State> parse_state(std::string_view text) {
+  return value_of(states, text);
+}
+std::optional<Rule> parse_rule(std::string_view text) {
+  return value_of(rules, text);
+}
 std::optional<EventType> parse_event_type(std::string_view text) {
   return value_of(event_types, text);
 }

@@ -83,12 +83,14 @@ const Binding* BindTable::find(SocketId id) const {
 
 size_t BindTable::namespaces() const {
   boost::unordered_flat_set<uint32_t> seen;
-  for (const auto& [id, b] : entries_) seen.insert(b.socket.netns);
+  for (const auto& [id, b] : entries_)
+    seen.insert(b.socket.netns);
   return seen.size();
 }
 
 void BindTable::for_each(const std::function<void(const Binding&)>& visit) const {
-  for (const auto& [id, b] : entries_) visit(b);
+  for (const auto& [id, b] : entries_)
+    visit(b);
 }
 
 void BindTable::begin_walk(MonoNs now) {
@@ -126,7 +128,8 @@ void BindTable::take(const Socket& s, const Bucket& bucket, MergeReport& report)
 BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked) {
   MergeReport report;
   for (const Bucket& bucket : walked)
-    for (const Socket& s : bucket.sockets) take(s, bucket, report);
+    for (const Socket& s : bucket.sockets)
+      take(s, bucket, report);
   erase_if(entries_, [&](const auto& entry) {
     const Binding& b = entry.second;
     const bool gone = b.walk != walk_ && b.changed_at < walk_started_;

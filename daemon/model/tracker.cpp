@@ -52,8 +52,8 @@ void Tracker::succeeded(CallRecord& call, ProcessRef process) {
   const bool autobound_listen = call.call == Call::listen && (call.flags & BL_CF_WAS_BOUND) == 0;
   // listen() on a socket that was bound before the daemon started tells nothing
   // about who bound it.
-  const BoundBy by = call.call == Call::listen && !autobound_listen ? BoundBy::unknown
-                                                                    : bound_by(call);
+  const BoundBy by =
+      call.call == Call::listen && !autobound_listen ? BoundBy::unknown : bound_by(call);
   Event e;
   e.time = call.time;
   e.type = event_type(call);
@@ -108,7 +108,8 @@ void LossDetector::saw(uint32_t cpu, uint64_t seq) {
 
 uint64_t LossDetector::missing() const {
   uint64_t sum = 0;
-  for (const auto& [cpu, c] : cpus_) sum += c.highest > c.received ? c.highest - c.received : 0;
+  for (const auto& [cpu, c] : cpus_)
+    sum += c.highest > c.received ? c.highest - c.received : 0;
   return sum;
 }
 

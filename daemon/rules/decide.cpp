@@ -46,7 +46,7 @@ void refuse_for(Verdict& out, std::vector<Conflict> conflicts) {
 void listen_after_bind(Verdict& out, Asker a, const model::Bucket* b, const Variants& v) {
   if (b == nullptr || b->sockets.empty()) return;
   BucketCache cache = cache_of(*b);
-  update_cache(cache, a, true, v);
+  update_cache(cache, a);
   a.listening = true;
   const Path path = cached_path(cache, a);
   if (path != Path::holders) return;

@@ -30,8 +30,8 @@ struct BucketCache {
 // Does the bucket let the asker in without a look at its holders?
 [[nodiscard]] Path cached_path(const BucketCache& cache, const Asker& a);
 
-// The cache after a successful bind or listen of `a`; `had_holders`: before it.
-void update_cache(BucketCache& cache, const Asker& a, bool had_holders, const Variants& v);
+// The cache after `a` joined the holders of the bucket.
+void update_cache(BucketCache& cache, const Asker& a);
 
 // How strict the pairwise rule is (inet_bind_conflict()).
 enum class Strictness : uint8_t {

@@ -41,19 +41,14 @@ Path cached_path(const BucketCache& cache, const Asker& a) {
   return Path::holders;
 }
 
-// inet_csk_update_fastreuse().
-void update_cache(BucketCache& cache, const Asker& a, bool had_holders, const Variants& v) {
-  const bool reuse = a.reuseaddr && !a.listening;
-  const bool first = !had_holders && v.first_binder_cache;
-  if (first)
-    cache.fastreuse = reuse ? 1 : 0;
-  else if (!reuse)
-    cache.fastreuse = 0;
-
+// inet_csk_update_fastreuse() for a bucket that had holders.
+void update_cache(BucketCache& cache, const Asker& a) {
+  if (!a.reuseaddr || a.listening) cache.fastreuse = 0;
   if (!a.reuseport) {
     cache.fastreuseport = 0;
-  } else if (first || !reuseport_match(cache, a)) {
-    cache.fastreuseport = first ? 1 : 2; // FASTREUSEPORT_ANY, FASTREUSEPORT_STRICT
+  } else if (!reuseport_match(cache, a)) {
+    constexpr int8_t strict = 2; // FASTREUSEPORT_STRICT
+    cache.fastreuseport = strict;
     cache.fastuid = a.uid;
     cache.addr = a.addr;
   }

@@ -65,39 +65,39 @@ enum bl_sock_flag {
   BL_SF_REUSEADDR = 1u << 0,
   BL_SF_REUSEPORT = 1u << 1,
   BL_SF_V6ONLY = 1u << 2,
-  BL_SF_FORCE_REUSE = 1u << 3,   /* sk_reuse == SK_FORCE_REUSE (TCP_REPAIR) */
-  BL_SF_PORT_LOCKED = 1u << 4,   /* SOCK_BINDPORT_LOCK: the port was asked for by number */
-  BL_SF_ADDR_LOCKED = 1u << 5,   /* SOCK_BINDADDR_LOCK */
-  BL_SF_CONNECT_BIND = 1u << 6,  /* SOCK_CONNECT_BIND (6.18) */
-  BL_SF_HAS_CB = 1u << 7,        /* sk_reuseport_cb: member of a group or a program attached */
-  BL_SF_ORPHAN = 1u << 8,        /* no struct socket: closed by its process or never accepted */
-  BL_SF_KERNEL = 1u << 9,        /* holds no reference on its namespace: made by the kernel */
-  BL_SF_LINGER = 1u << 10,       /* SO_LINGER is on, `linger` counts seconds */
-  BL_SF_FREEBIND = 1u << 11,     /* IP_FREEBIND */
-  BL_SF_TRANSPARENT = 1u << 12,  /* IP_TRANSPARENT */
-  BL_SF_BIND_NO_PORT = 1u << 13, /* IP_BIND_ADDRESS_NO_PORT */
-  BL_SF_TIMEWAIT = 1u << 14,     /* a TIME_WAIT mini-socket: no uid, inode, backlog */
-  BL_SF_MPTCP = 1u << 15,        /* a subflow of, or itself, an MPTCP socket */
-  BL_SF_CLOSED_CB = 1u << 16,    /* its reuseport group contains closed sockets (migration) */
+  BL_SF_FORCE_REUSE = 1u << 3,     /* sk_reuse == SK_FORCE_REUSE (TCP_REPAIR) */
+  BL_SF_PORT_LOCKED = 1u << 4,     /* SOCK_BINDPORT_LOCK: the port was asked for by number */
+  BL_SF_ADDR_LOCKED = 1u << 5,     /* SOCK_BINDADDR_LOCK */
+  BL_SF_CONNECT_BIND = 1u << 6,    /* SOCK_CONNECT_BIND (6.18) */
+  BL_SF_HAS_CB = 1u << 7,          /* sk_reuseport_cb: member of a group or a program attached */
+  BL_SF_ORPHAN = 1u << 8,          /* no struct socket: closed by its process or never accepted */
+  BL_SF_KERNEL = 1u << 9,          /* holds no reference on its namespace: made by the kernel */
+  BL_SF_LINGER = 1u << 10,         /* SO_LINGER is on, `linger` counts seconds */
+  BL_SF_FREEBIND = 1u << 11,       /* IP_FREEBIND */
+  BL_SF_TRANSPARENT = 1u << 12,    /* IP_TRANSPARENT */
+  BL_SF_BIND_NO_PORT = 1u << 13,   /* IP_BIND_ADDRESS_NO_PORT */
+  BL_SF_TIMEWAIT = 1u << 14,       /* a TIME_WAIT mini-socket: no uid, inode, backlog */
+  BL_SF_MPTCP = 1u << 15,          /* a subflow of, or itself, an MPTCP socket */
+  BL_SF_CLOSED_CB = 1u << 16,      /* its reuseport group contains closed sockets (migration) */
   BL_SF_CONNECTED_ADDR = 1u << 17, /* UDP: has a peer */
 };
 
 /* A socket as it was at one moment. 104 bytes. */
 struct bl_sock {
-  bl_u64 sk;     /* kernel address: identity while the socket lives; never shown to users */
-  bl_u64 cookie; /* SO_COOKIE, 0 = none given yet */
-  bl_u64 inode;  /* of the sockfs file, 0 = none (orphan, TIME_WAIT, queued) */
-  bl_u32 netns;  /* inode number of the network namespace */
-  bl_u32 uid;    /* sk_uid, initial user namespace */
+  bl_u64 sk;        /* kernel address: identity while the socket lives; never shown to users */
+  bl_u64 cookie;    /* SO_COOKIE, 0 = none given yet */
+  bl_u64 inode;     /* of the sockfs file, 0 = none (orphan, TIME_WAIT, queued) */
+  bl_u32 netns;     /* inode number of the network namespace */
+  bl_u32 uid;       /* sk_uid, initial user namespace */
   bl_u32 inode_uid; /* uid of the sockfs inode, 0 for an orphan: what kernels <= 6.16 compare */
   bl_u32 dev;       /* sk_bound_dev_if */
   bl_u32 linger;    /* seconds */
   bl_u32 backlog;   /* connections waiting to be accepted */
   bl_u32 max_backlog;
-  bl_u32 file_refs; /* references on the struct file: descriptors, calls in progress, in flight */
-  bl_u32 flags;     /* enum bl_sock_flag */
+  bl_u32 file_refs;  /* references on the struct file: descriptors, calls in progress, in flight */
+  bl_u32 flags;      /* enum bl_sock_flag */
   bl_u32 tw_left_ms; /* TIME_WAIT: until the timer fires; 0 = not known */
-  bl_u16 port;      /* local port, 0 = none */
+  bl_u16 port;       /* local port, 0 = none */
   bl_u16 peer_port;
   bl_u8 family;   /* AF_INET or AF_INET6 */
   bl_u8 protocol; /* IPPROTO_TCP, _UDP, _UDPLITE */
@@ -119,12 +119,12 @@ struct bl_task {
 };
 
 enum bl_call_flag {
-  BL_CF_HOLDERS = 1u << 0,     /* HOLDER records with this `call` id came before this record */
-  BL_CF_TRUNCATED = 1u << 1,   /* the walk stopped early: read the bucket again */
-  BL_CF_TORN = 1u << 2,        /* the chain changed under the walk */
-  BL_CF_WAS_BOUND = 1u << 3,   /* the socket had a port before the call */
-  BL_CF_NO_ADDRESS = 1u << 4,  /* the address given could not be read, or is of another family */
-  BL_CF_IN_KERNEL = 1u << 5,   /* not through a system call: io_uring or the kernel itself */
+  BL_CF_HOLDERS = 1u << 0,    /* HOLDER records with this `call` id came before this record */
+  BL_CF_TRUNCATED = 1u << 1,  /* the walk stopped early: read the bucket again */
+  BL_CF_TORN = 1u << 2,       /* the chain changed under the walk */
+  BL_CF_WAS_BOUND = 1u << 3,  /* the socket had a port before the call */
+  BL_CF_NO_ADDRESS = 1u << 4, /* the address given could not be read, or is of another family */
+  BL_CF_IN_KERNEL = 1u << 5,  /* not through a system call: io_uring or the kernel itself */
 };
 
 /* A bind, listen or connect that ended. 224 bytes. */
@@ -132,12 +132,13 @@ struct bl_call {
   struct bl_header h;
   struct bl_sock sock; /* as the call left it */
   struct bl_task task;
-  bl_u64 call;         /* number of this call, 0 when no holders belong to it */
-  bl_s32 ret;          /* 0 or -errno */
-  bl_u32 flags;        /* enum bl_call_flag */
-  bl_u16 req_family;   /* the address as asked for, before the kernel or a cgroup program changed it */
-  bl_u16 req_port;     /* host byte order; connect: of the destination */
-  bl_u32 req_scope;    /* sin6_scope_id */
+  bl_u64 call;  /* number of this call, 0 when no holders belong to it */
+  bl_s32 ret;   /* 0 or -errno */
+  bl_u32 flags; /* enum bl_call_flag */
+  bl_u16
+      req_family;   /* the address as asked for, before the kernel or a cgroup program changed it */
+  bl_u16 req_port;  /* host byte order; connect: of the destination */
+  bl_u32 req_scope; /* sin6_scope_id */
   bl_u8 req_addr[16];
 };
 
@@ -149,7 +150,7 @@ struct bl_release {
   bl_u16 port;
   bl_u8 family;
   bl_u8 protocol;
-  bl_u32 pid; /* who closed, 0 when the kernel did it outside of a process */
+  bl_u32 pid;   /* who closed, 0 when the kernel did it outside of a process */
   bl_u32 flags; /* enum bl_sock_flag */
   bl_u64 pad;
 };
@@ -179,7 +180,7 @@ struct bl_bucket {
 
 /* One row of a walk, in the order of the kernel's chains. 112 bytes. */
 struct bl_row {
-  bl_u32 kind; /* enum bl_row_kind */
+  bl_u32 kind;      /* enum bl_row_kind */
   bl_u32 udp_hash2; /* UDP socket: hash of (namespace, address, port), selects its hash2 slot */
   union {
     struct bl_bucket bucket;
@@ -207,23 +208,23 @@ enum bl_table {
 
 struct bl_walk {
   /* in */
-  bl_u32 table;     /* enum bl_table */
-  bl_s32 fd;        /* a socket of that protocol, open in the calling process */
-  bl_u32 port;      /* 0 = all */
-  bl_u32 netns;     /* inode number, 0 = all */
+  bl_u32 table; /* enum bl_table */
+  bl_s32 fd;    /* a socket of that protocol, open in the calling process */
+  bl_u32 port;  /* 0 = all */
+  bl_u32 netns; /* inode number, 0 = all */
   bl_u32 max_rows;
   /* out */
-  bl_u32 rows;      /* written by this run */
-  bl_u32 done;      /* 1: the whole table was seen; 2: the table cannot be read */
-  bl_u32 torn;      /* buckets given up because they kept changing */
-  bl_u32 retries;   /* buckets read again because they changed meanwhile */
-  bl_u32 bucket;    /* next; also input: 0 to start */
-  bl_u32 buckets;   /* size of the table */
-  bl_u32 end;       /* bucket to stop before */
-  bl_u64 jiffies;   /* now */
-  bl_u64 time;      /* CLOCK_MONOTONIC at the same moment */
+  bl_u32 rows;    /* written by this run */
+  bl_u32 done;    /* 1: the whole table was seen; 2: the table cannot be read */
+  bl_u32 torn;    /* buckets given up because they kept changing */
+  bl_u32 retries; /* buckets read again because they changed meanwhile */
+  bl_u32 bucket;  /* next; also input: 0 to start */
+  bl_u32 buckets; /* size of the table */
+  bl_u32 end;     /* bucket to stop before */
+  bl_u64 jiffies; /* now */
+  bl_u64 time;    /* CLOCK_MONOTONIC at the same moment */
   /* private to the program, zero to start */
-  bl_u64 call;      /* not 0: rows go to the ring buffer as HOLDER records of this call */
+  bl_u64 call; /* not 0: rows go to the ring buffer as HOLDER records of this call */
   bl_u64 table_addr;
   bl_u64 node;      /* next bind bucket, or next UDP socket */
   bl_u64 node2;     /* next address bucket (TCP from 6.8) */

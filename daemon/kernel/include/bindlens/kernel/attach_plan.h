@@ -17,17 +17,17 @@ enum class Tier : uint8_t { trampoline, kprobe, tracepoint };
 // value, so that tests can start from a host with everything and take one thing
 // away at a time.
 struct KernelFacts {
-  bool btf = false;             // /sys/kernel/btf/vmlinux can be read
-  bool read_kernel = false;     // bpf_probe_read_kernel() may be used
-  bool cgroup_v2 = false;       // a v2 hierarchy is mounted
-  bool cgroup_programs = false; // and takes programs for sockets
-  bool owner_iterator = false;  // iter/task_file
-  bool loop_helper = false;     // bpf_loop(), from 5.17
+  bool btf = false;               // /sys/kernel/btf/vmlinux can be read
+  bool read_kernel = false;       // bpf_probe_read_kernel() may be used
+  bool cgroup_v2 = false;         // a v2 hierarchy is mounted
+  bool cgroup_programs = false;   // and takes programs for sockets
+  bool owner_iterator = false;    // iter/task_file
+  bool loop_helper = false;       // bpf_loop(), from 5.17
   std::string trampoline_refusal; // why none of them works, empty when some do
   std::string kprobe_refusal;
-  std::set<std::string, std::less<>> trampolines; // functions
-  std::set<std::string, std::less<>> kprobes;     // functions
-  std::set<std::string, std::less<>> tracepoints; // "syscalls/sys_enter_bind"
+  std::set<std::string, std::less<>> trampolines;     // functions
+  std::set<std::string, std::less<>> kprobes;         // functions
+  std::set<std::string, std::less<>> tracepoints;     // "syscalls/sys_enter_bind"
   std::set<std::string, std::less<>> btf_tracepoints; // "inet_sock_set_state"
 };
 

@@ -8,7 +8,7 @@ namespace bindlens::kernel {
 // their memory: no reuse flags, no caches, no bound sockets that do not listen
 // before 6.8. Needs CAP_SYS_ADMIN to look into other namespaces.
 class DiagSource : public TableSource {
-public:
+ public:
   [[nodiscard]] Result<model::PortView> walk(const WalkRequest& request,
                                              const Pause& pause = {}) override;
   [[nodiscard]] std::string_view name() const override { return "sock_diag"; }

@@ -14,7 +14,7 @@ namespace bindlens::kernel {
 // Network namespaces: inode number to name and back. Names are those of
 // /run/netns (ip-netns(8)); "host" is that of process 1.
 class Namespaces {
-public:
+ public:
   // "" when it has no name.
   [[nodiscard]] std::string name(uint32_t netns);
   // Inode number, name, or pid. The error says what there is.
@@ -24,7 +24,7 @@ public:
   // A descriptor of the namespace, by name or through any process in it.
   [[nodiscard]] Result<Fd> open(uint32_t netns);
 
-private:
+ private:
   void refresh();
 
   std::unordered_map<uint32_t, std::string> names_;

@@ -14,7 +14,7 @@ namespace bindlens::kernel {
 // Which process has which socket open: one sweep over all descriptors of all
 // processes. Sorted by socket, then pid, then descriptor.
 class OwnerMap {
-public:
+ public:
   // What bl_owner.sk holds: the socket's address, or the inode of its file where
   // the kernel's memory cannot be read.
   enum class Key : uint8_t { socket, inode };
@@ -25,7 +25,7 @@ public:
   [[nodiscard]] size_t size() const { return owners_.size(); }
   [[nodiscard]] MonoNs taken_at() const { return taken_at_; }
 
-private:
+ private:
   std::vector<bl_owner> owners_;
   MonoNs taken_at_ = 0;
   Key key_ = Key::socket;

@@ -24,7 +24,7 @@ struct CgroupNames {
 // and program: the cache is keyed by pid, start time and command name, and
 // bounded. Not for use by two threads.
 class ProcessCache {
-public:
+ public:
   explicit ProcessCache(size_t capacity = 16384) : capacity_(capacity) {}
 
   // Who made a call. Never null; members that could not be found out any more
@@ -35,7 +35,7 @@ public:
   // Still the same process?
   [[nodiscard]] static bool is_alive(const model::Process& p);
 
-private:
+ private:
   struct Key {
     uint32_t pid;
     uint64_t start_time;

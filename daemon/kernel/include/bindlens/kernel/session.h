@@ -30,7 +30,7 @@ struct ProgramStats {
 // The loaded BPF object with everything attached. All of it goes away with this
 // object, or with the process.
 class Session {
-public:
+ public:
   // Probes the kernel, makes a plan, loads and attaches. A hook whose route
   // fails on the way falls back to its next one. Fails when there is no
   // permission (EPERM) or nothing at all can be loaded; the text names the remedy.
@@ -58,7 +58,7 @@ public:
 
   [[nodiscard]] bindlens_bpf& object() { return *object_; }
 
-private:
+ private:
   Session() = default;
   struct Impl;
 

@@ -23,7 +23,7 @@ struct WalkReport {
 
 // Where the sockets that hold ports are read from. Not for use by two threads.
 class TableSource {
-public:
+ public:
   virtual ~TableSource() = default;
   // Called now and then during a long walk, so that the ring does not fill up
   // meanwhile. May be empty.
@@ -34,7 +34,7 @@ public:
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] const WalkReport& last() const { return report_; }
 
-protected:
+ protected:
   WalkReport report_;
 };
 

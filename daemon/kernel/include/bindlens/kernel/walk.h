@@ -17,7 +17,7 @@ namespace bindlens::kernel {
 // Reads the kernel's bind tables by running the `walk` program. One at a time;
 // not for use by two threads.
 class Walker : public TableSource {
-public:
+ public:
   // Needs the session for as long as it lives. Opens one socket per protocol,
   // never bound, to find the tables by.
   [[nodiscard]] static Result<std::unique_ptr<Walker>> open(Session& session);
@@ -29,7 +29,7 @@ public:
                                              const Pause& pause = {}) override;
   [[nodiscard]] std::string_view name() const override { return "walk"; }
 
-private:
+ private:
   Walker() = default;
   Result<void> walk_table(model::Proto proto, const WalkRequest& request, const Pause& pause,
                           model::PortView& view);
@@ -38,7 +38,7 @@ private:
 
   Session* session_ = nullptr;
   int program_ = -1;
-  bl_walk* cursor_ = nullptr;   // mapped
+  bl_walk* cursor_ = nullptr;    // mapped
   const bl_row* rows_ = nullptr; // mapped
   Fd tcp_, udp_, udplite_;
 };

@@ -14,7 +14,7 @@ struct Bucket {
   uint32_t netns = 0;
   uint16_t port = 0;
   uint32_t l3mdev = 0;
-  int8_t fastreuse = 0; // -1: only connect() has used the port so far
+  int8_t fastreuse = 0;     // -1: only connect() has used the port so far
   int8_t fastreuseport = 0; // -1, 0, 1 = FASTREUSEPORT_ANY, 2 = FASTREUSEPORT_STRICT
   uint32_t fastuid = 0;
   Address fast_addr;

@@ -29,8 +29,8 @@ struct CallRecord {
   Socket socket; // as the call left it; local.port 0 = has no port
   TaskInfo task;
   uint64_t call_id = 0;
-  int ret = 0; // 0 or -errno
-  uint32_t flags = 0; // enum bl_call_flag
+  int ret = 0;                   // 0 or -errno
+  uint32_t flags = 0;            // enum bl_call_flag
   std::optional<Endpoint> asked; // absent when the address could not be read
   uint32_t scope = 0;            // sin6_scope_id
 };
@@ -67,13 +67,13 @@ enum class DecodeError { too_short, wrong_size, unknown_version, unknown_type, b
 
 // Puts the rows of a walk, as they come run by run, into a view.
 class RowAssembler {
-public:
+ public:
   explicit RowAssembler(PortView& view) : view_(view) {}
   // False when the rows make no sense: a socket without a head before it, or an
   // impossible field.
   [[nodiscard]] bool append(std::span<const bl_row> rows);
 
-private:
+ private:
   Bucket& bucket_of(const Socket& s);
 
   PortView& view_;

@@ -26,9 +26,9 @@ struct Event {
   uint64_t id = 0; // counts up from 1 since the daemon's start
   MonoNs time = 0;
   EventType type = EventType::bind;
-  Socket socket;      // all but fail and gap
+  Socket socket; // all but fail and gap
   BoundBy bound_by = BoundBy::unknown;
-  ProcessRef process; // who called; release: who had bound it; null = not known
+  ProcessRef process;                     // who called; release: who had bound it; null = not known
   std::shared_ptr<const Failure> failure; // fail
   uint64_t lost = 0;                      // gap: records lost
 };

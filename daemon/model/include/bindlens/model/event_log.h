@@ -12,7 +12,7 @@ namespace bindlens::model {
 
 // Events since the start, oldest dropped first when `max_bytes` is reached.
 class EventLog {
-public:
+ public:
   explicit EventLog(size_t max_bytes) : max_bytes_(max_bytes) {}
 
   // Numbers the event and keeps it; returns it as kept.
@@ -22,7 +22,7 @@ public:
   [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event); }
   [[nodiscard]] uint64_t seen() const { return next_id_ - 1; }
 
-private:
+ private:
   size_t max_bytes_;
   uint64_t next_id_ = 1;
   std::deque<Event> events_;
@@ -31,7 +31,7 @@ private:
 // Failures since the start. Identical ones in a row are one entry with a count;
 // the oldest entry is dropped first when either limit is reached.
 class FailureLog {
-public:
+ public:
   FailureLog(size_t max_entries, size_t max_bytes)
       : max_entries_(max_entries), max_bytes_(max_bytes) {}
 
@@ -45,7 +45,7 @@ public:
   [[nodiscard]] size_t bytes() const { return bytes_; }
   [[nodiscard]] uint64_t seen() const { return seen_; }
 
-private:
+ private:
   size_t max_entries_;
   size_t max_bytes_;
   size_t bytes_ = 0;

@@ -24,8 +24,8 @@ struct Blocker {
   Relation relation = Relation::none;
   bool necessary = true; // while it stays, the call keeps failing
   BoundBy bound_by = BoundBy::unknown;
-  MonoNs bound_at = 0;       // 0 = before the daemon started
-  ProcessRef binder;         // who bound it, as observed
+  MonoNs bound_at = 0; // 0 = before the daemon started
+  ProcessRef binder;   // who bound it, as observed
   bool binder_exited = false;
   std::vector<Holder> holders; // processes that had it open when asked, right after the failure
   bool holders_known = false;  // false: they could not be listed in time
@@ -44,7 +44,7 @@ struct Failure {
   Endpoint peer;  // connect: the destination
   SocketFlags flags;
   uint32_t dev = 0;
-  uint32_t uid = 0;   // of the socket: the one the reuseport rule compares
+  uint32_t uid = 0; // of the socket: the one the reuseport rule compares
   uint32_t netns = 0;
   ProcessRef process; // the caller, never null
   uint32_t tid = 0;

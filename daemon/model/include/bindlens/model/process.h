@@ -9,10 +9,10 @@ namespace bindlens::model {
 // A process as it was when it did something, or as it is now. Empty strings:
 // not known (the process was gone before it could be asked).
 struct Process {
-  uint32_t pid = 0; // initial pid namespace
+  uint32_t pid = 0;        // initial pid namespace
   uint64_t start_time = 0; // ns since boot; 0 = not known
-  uint32_t uid = 0; // effective
-  std::string user; // name of uid, empty when it has none
+  uint32_t uid = 0;        // effective
+  std::string user;        // name of uid, empty when it has none
   std::string comm;
   std::string exe;
   std::string cgroup;    // path below the hierarchy's root

@@ -63,18 +63,18 @@ using SocketId = uint64_t;
 // A socket as the kernel showed it at one moment (struct bl_sock).
 struct Socket {
   SocketId id = 0;
-  uint64_t cookie = 0; // SO_COOKIE; 0 = the kernel has given none yet
-  uint64_t inode = 0;  // sockfs; 0 = none
-  uint32_t netns = 0;  // inode number of the network namespace
-  uint32_t uid = 0;    // sk_uid
+  uint64_t cookie = 0;    // SO_COOKIE; 0 = the kernel has given none yet
+  uint64_t inode = 0;     // sockfs; 0 = none
+  uint32_t netns = 0;     // inode number of the network namespace
+  uint32_t uid = 0;       // sk_uid
   uint32_t inode_uid = 0; // what kernels up to 6.16 compare for SO_REUSEPORT; 0 for an orphan
   uint32_t dev = 0;       // SO_BINDTODEVICE: interface index, 0 = none
   uint32_t linger = 0;    // seconds, valid with SocketFlag::linger
   uint32_t backlog = 0;   // accept queue now
   uint32_t max_backlog = 0;
-  uint32_t file_refs = 0;    // references on its open file
-  uint32_t tw_left_ms = 0;   // TIME_WAIT: time left, 0 = not known
-  uint32_t udp_hash2 = 0;    // UDP: udp_portaddr_hash
+  uint32_t file_refs = 0;  // references on its open file
+  uint32_t tw_left_ms = 0; // TIME_WAIT: time left, 0 = not known
+  uint32_t udp_hash2 = 0;  // UDP: udp_portaddr_hash
   SocketFlags flags;
   Endpoint local;
   Endpoint peer; // port 0 = none

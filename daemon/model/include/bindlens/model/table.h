@@ -30,7 +30,7 @@ struct Binding {
 // never undoes a newer one: that is how a walk and the events that happened
 // while it ran come together.
 class BindTable {
-public:
+ public:
   // A socket got a port, or started to listen. Returns the entry.
   Binding& acquire(const Socket& s, MonoNs time, BoundBy by, ProcessRef binder);
   // The socket gave its port back. False if it was not in the table, or came
@@ -70,7 +70,7 @@ public:
   // Ports taken without any event: UDP autobind by sending, and kernel sockets.
   [[nodiscard]] static bool is_silent(const Socket& s);
 
-private:
+ private:
   void take(const Socket& s, const Bucket& bucket, MergeReport& report);
 
   boost::unordered_flat_map<SocketId, Binding> entries_;

@@ -21,7 +21,7 @@ struct RefusedCall {
 
 // Turns records into changes of the table, events, and refused calls.
 class Tracker {
-public:
+ public:
   struct Sinks {
     std::function<ProcessRef(const TaskInfo&)> process; // who called; never null
     std::function<void(Event)> event;
@@ -31,7 +31,7 @@ public:
 
   void apply(Record record);
 
-private:
+ private:
   void apply(CallRecord& call);
   void apply(const ReleaseRecord& release);
   void apply(const HolderRecord& holder);
@@ -48,12 +48,12 @@ private:
 // Finds out whether records were lost, from the numbers they carry. Loss is
 // certain once everything that waited in the ring was seen.
 class LossDetector {
-public:
+ public:
   void saw(uint32_t cpu, uint64_t seq);
   // Records that were numbered and never came.
   [[nodiscard]] uint64_t missing() const;
 
-private:
+ private:
   struct Cpu {
     uint64_t highest = 0;
     uint64_t received = 0;

@@ -25,7 +25,8 @@ struct Variants {
 
   // The bucket's cache bytes are set up for an empty bucket, so that a first
   // binder with SO_REUSEADDR sets fastreuse = 1 and one with SO_REUSEPORT sets
-  // FASTREUSEPORT_ANY. Since 6.8 the bucket is never empty at that point.
+  // FASTREUSEPORT_ANY. Since 6.8 the bucket is never empty at that point. Verdicts
+  // read the bytes themselves; this tells which of them can be met.
   bool first_binder_cache = false;
 
   // A binder of ::ffff:a.b.c.d does not see a holder of ::ffff:0.0.0.0 (6.1).

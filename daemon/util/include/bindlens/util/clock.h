@@ -15,7 +15,9 @@ using MonoNs = uint64_t;
   return static_cast<uint64_t>(ts.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(ts.tv_nsec);
 }
 
-[[nodiscard]] inline MonoNs monotonic_now() { return read_clock_ns(CLOCK_MONOTONIC); }
+[[nodiscard]] inline MonoNs monotonic_now() {
+  return read_clock_ns(CLOCK_MONOTONIC);
+}
 
 // Wall time (CLOCK_REALTIME, ns since 1970) of a monotonic time, with today's
 // offset between the two clocks.

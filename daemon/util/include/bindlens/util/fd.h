@@ -7,7 +7,7 @@ namespace bindlens {
 
 // The one owner of a file descriptor; closes it. -1 is "none". Move only.
 class Fd {
-public:
+ public:
   Fd() = default;
   explicit Fd(int fd) : fd_(fd) {}
   ~Fd() { reset(); }
@@ -28,7 +28,7 @@ public:
     fd_ = fd;
   }
 
-private:
+ private:
   int fd_ = -1;
 };
 
