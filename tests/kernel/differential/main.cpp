@@ -146,7 +146,9 @@ int explore(Run& run, Bench& bench) {
   }
   print(bench.counts,
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  std::cout << "0 disagreements, seed " << run.options.seed
+  for (const auto& line : describe(bench.variants))
+    std::cout << line.name << " " << line.value << ", ";
+  std::cout << "\n0 disagreements, seed " << run.options.seed
             << (run.lab->has_vrf() ? ", with VRF\n" : ", this kernel has no VRF\n");
   return 0;
 }

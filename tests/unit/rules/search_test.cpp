@@ -159,6 +159,18 @@ TEST(Connect, OneExplicitBinderClosesThePort) {
             EADDRNOTAVAIL);
 }
 
+TEST(Connect, EitherCacheByteClosesThePort) {
+  auto view = connected_bucket({holds("10.0.0.5:40000").child("10.0.0.9:80")});
+  const auto a = ask("10.0.0.5:0").to_connect("10.0.0.9:81");
+  const auto error = [&] { return decide(a.request(), view, range(40000, 40000), {}).error; };
+  EXPECT_EQ(error(), 0);
+  view.buckets[0].fastreuseport = 2;
+  EXPECT_EQ(error(), EADDRNOTAVAIL);
+  view.buckets[0].fastreuseport = -1;
+  view.buckets[0].fastreuse = 0;
+  EXPECT_EQ(error(), EADDRNOTAVAIL);
+}
+
 TEST(Connect, WithAPortOnlyTheTupleCounts) {
   const auto view = view_of({holds("10.0.0.5:8080").connected("10.0.0.9:80")});
   const auto v = verdict(ask("10.0.0.5:8080").to_connect("10.0.0.9:80"), view);

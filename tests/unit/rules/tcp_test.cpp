@@ -247,6 +247,7 @@ TEST(TcpListen, AsksTheTableAgainAndLeavesItselfOut) {
   const auto mine = holds("0.0.0.0:8080").reuseaddr().id(7);
   const auto a = ask("0.0.0.0:8080").reuseaddr().to_listen().self(7);
   EXPECT_EQ(error(a, {mine}), 0);
+  EXPECT_EQ(error(ask("0.0.0.0:8080").to_listen().self(7), {holds("0.0.0.0:8080").id(7)}), 0);
   EXPECT_EQ(error(a, {mine, holds("127.0.0.1:8080").reuseaddr()}), 0);
   EXPECT_EQ(rule(a, {mine, holds("127.0.0.1:8080").reuseaddr().listening()}), Rule::listener);
 }
@@ -259,6 +260,14 @@ TEST(TcpListen, AfterBindIsAskedTogetherWithIt) {
   EXPECT_EQ(v.failing, Operation::listen);
   EXPECT_EQ(v.rule, Rule::listener);
   EXPECT_EQ(verdict(ask("0.0.0.0:8080").reuseaddr(), view).error, 0);
+}
+
+TEST(TcpListen, TheBindBeforeItLeavesItsOwnCache) {
+  auto view = view_of({holds("127.0.0.1:8080")});
+  view.buckets[0].fastreuse = 1;
+  EXPECT_EQ(verdict(ask("127.0.0.1:8080").reuseaddr().then_listen(), view).failing,
+            Operation::listen);
+  EXPECT_EQ(verdict(ask("127.0.0.1:8080").reuseaddr().reuseport().then_listen(), view).error, 0);
 }
 
 TEST(TcpListen, AfterAReuseportBindTheCacheLetsItIn) {
