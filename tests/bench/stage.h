@@ -1,0 +1,88 @@
+#pragma once
+
+#include "process.h"
+#include "report.h"
+
+#include <bindlens/protocol/view.h>
+#include <bindlens/util/fd.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bindlens::bench {
+
+// How much of everything. The smoke run differs from the real one in this alone.
+struct Scale {
+  size_t processes = 6;
+  size_t sockets_per_process = 16'000;
+  int rounds = 5;        // of comparisons between programs
+  int quick_rounds = 30; // of commands that take milliseconds
+  int attach_rounds = 7; // daemon attached, daemon gone
+  int slices = 20;       // of a loop, per round
+  size_t binds_per_slice = 5'000;
+  size_t connects_per_slice = 1'500;
+  size_t storm_binds = 2'000'000; // over all processes
+  [[nodiscard]] size_t sockets() const { return processes * sockets_per_process; }
+};
+
+// What every benchmark gets.
+struct Bench {
+  Scale scale;
+  Report report;
+  std::string daemon; // paths of the programs under test
+  std::string command;
+  std::string directory; // for the daemon's socket and ready file
+  uint32_t netns = 0;    // this program's own namespace, by inode number
+};
+
+// Moves this program into a network namespace of its own, with loopback up, and
+// returns its inode number.
+[[nodiscard]] uint32_t enter_own_netns();
+
+// Processes that hold sockets on many ports and addresses: a third TCP
+// listeners, a third TCP bound only, a third UDP. Gone with this object.
+class Holders {
+ public:
+  explicit Holders(const Scale& scale);
+  // A listener holds it, on listener_address(), and a bound and a UDP socket on
+  // other addresses.
+  [[nodiscard]] static uint16_t some_port() { return first_port; }
+  [[nodiscard]] static uint32_t listener_address();
+  static constexpr size_t sockets_per_port = 3;
+  static constexpr uint16_t first_port = 2000;
+
+ private:
+  Fd keep_; // while it is open they stay
+  std::vector<Child> children_;
+};
+
+// The daemon, from start to SIGTERM.
+class Daemon {
+ public:
+  // Returns when it is ready.
+  explicit Daemon(const Bench& bench);
+  [[nodiscard]] double seconds_to_ready() const { return seconds_to_ready_; }
+  [[nodiscard]] pid_t pid() const { return child_.pid(); }
+  [[nodiscard]] const std::string& socket() const { return socket_; }
+  [[nodiscard]] protocol::StatusView status() const;
+  [[nodiscard]] protocol::VerifyView verify() const;
+
+ private:
+  [[nodiscard]] std::string get(const std::string& target) const;
+
+  std::string socket_;
+  double seconds_to_ready_ = 0;
+  Child child_;
+};
+
+void measure_snapshot(Bench& bench);
+void measure_list(Bench& bench);
+void measure_lookup(Bench& bench);
+void measure_bind(Bench& bench);
+void measure_connect(Bench& bench);
+void measure_storm(Bench& bench);
+void measure_memory(Bench& bench);
+void measure_start(Bench& bench);
+
+} // namespace bindlens::bench
