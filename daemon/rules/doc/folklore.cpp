@@ -148,6 +148,17 @@ void add_address_cases(std::vector<FolkloreCase>& out) {
                     .reuseaddr(true, true)
                     .believed(yes)
                     .done());
+  out.push_back(Case("7", "192.168.0.1:21", "192.168.0.1:21", "SO_REUSEADDR on both")
+                    .at(a, a)
+                    .reuseaddr(true, true)
+                    .believed(yes)
+                    .done());
+}
+
+void add_listener_cases(std::vector<FolkloreCase>& out) {
+  const char* wild = "0.0.0.0";
+  const char* a = "192.168.0.1";
+  const auto yes = Belief::allowed, no = Belief::refused;
   out.push_back(
       Case("6c", "192.168.0.1:21, listening", "0.0.0.0:21", "SO_REUSEADDR on both")
           .at(a, wild)
@@ -158,11 +169,6 @@ void add_address_cases(std::vector<FolkloreCase>& out) {
               "A listener blocks every overlapping address, whichever of the two is the wildcard. "
               "Two sockets may be bound like this; it is the second listen that fails.")
           .done());
-  out.push_back(Case("7", "192.168.0.1:21", "192.168.0.1:21", "SO_REUSEADDR on both")
-                    .at(a, a)
-                    .reuseaddr(true, true)
-                    .believed(yes)
-                    .done());
   out.push_back(Case("7b", "192.168.0.1:21, listening", "192.168.0.1:21", "SO_REUSEADDR on both")
                     .at(a, a)
                     .reuseaddr(true, true)
@@ -358,6 +364,7 @@ void add_connect_cases(std::vector<FolkloreCase>& out) {
 std::vector<FolkloreCase> folklore_cases() {
   std::vector<FolkloreCase> out;
   add_address_cases(out);
+  add_listener_cases(out);
   add_time_wait_cases(out);
   add_reuseport_cases(out);
   add_udp_cases(out);
