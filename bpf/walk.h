@@ -362,6 +362,13 @@ int walk(void* ctx) {
       return 0;
     }
     w->end = w->buckets;
+    struct net* net = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_net.net);
+    /* One port of the caller's own namespace is in one bucket. */
+    if (w->port && w->netns == netns_inum(net)) {
+      __u32 mix = BPF_CORE_READ(net, hash_mix);
+      w->bucket = (w->port + mix) & (w->buckets - 1);
+      w->end = w->bucket + 1;
+    }
   }
   walk_steps(w, WALK_STEPS);
   return 0;
