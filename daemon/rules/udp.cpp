@@ -103,6 +103,18 @@ bool order_is_uncertain(const Asker& a, const std::vector<Held>& chain, const Va
   return any(Answer::shares) && any(Answer::refuses);
 }
 
+// Holders that are in neither chain stay unseen, unless their address happens to
+// hash to the same slot: then they answer like the others. Does one of them say
+// `wanted`?
+bool unseen_says(const Asker& a, const std::vector<Held>& holders, Answer wanted,
+                 const Variants& v) {
+  const std::vector<Held> seen = hash2_order(a, holders);
+  return std::ranges::any_of(holders, [&](const Held& h) {
+    return std::ranges::find(seen, h.socket, &Held::socket) == seen.end() &&
+           ask_holder(a, *h.socket, v) == wanted;
+  });
+}
+
 std::vector<Held> without(const std::vector<Held>& all, const std::vector<Held>& gone,
                           const Socket* keep) {
   std::vector<Held> out;
@@ -149,6 +161,11 @@ std::vector<Conflict> udp_conflicts(const Asker& a, const Request& r, const mode
       c.necessary = !refusers(a, walk_order(a, rest, count, v), v).empty();
     }
     conflicts.push_back(c);
+  }
+  const Answer opposite = conflicts.empty() ? Answer::refuses : Answer::shares;
+  if (hash2 && unseen_says(a, slot.holders, opposite, v)) {
+    out.unknown.emplace_back("whether two addresses share a slot of the kernel's hash table");
+    out.open = true;
   }
   return conflicts;
 }
