@@ -1,0 +1,194 @@
+// Refusals without a socket that is to blame: no port left, or not allowed.
+
+#include "scenario.h"
+
+#include <bindlens/util/fd.h>
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <linux/bpf.h>
+#include <optional>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace bindlens::test {
+namespace {
+
+constexpr uint16_t port = 8080;
+constexpr uint16_t service = 9000;
+constexpr int ports_in_range = 4;
+
+class ScenarioOfFewPorts : public Scenario {
+ protected:
+  void SetUp() override {
+    Scenario::SetUp();
+    set_sysctl("ipv4/ip_local_port_range", "40000 40003");
+  }
+
+  // Connections of `b` to the service until no port is left.
+  void use_all_ports() {
+    listening(a, a.tcp(), "0.0.0.0", service);
+    for (int i = 0; i < ports_in_range; ++i)
+      ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.1", service).ok());
+  }
+  int without_port(const std::string& address) {
+    const int fd = b.tcp();
+    b.set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    return bound(b, fd, address, 0);
+  }
+};
+
+TEST_F(ScenarioOfFewPorts, ConnectHasNoPortLeftForItsDestination) {
+  use_all_ports();
+  const int fd = b.tcp();
+  const Json f = refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(fd, "127.0.0.1", service); });
+  expect_rule(f, "ephemeral-exhausted");
+  EXPECT_EQ(f.value("call", ""), "connect");
+  EXPECT_EQ(f.value("errno", ""), "EADDRNOTAVAIL");
+  EXPECT_EQ(f.value("peer", ""), "127.0.0.1:9000") << f.dump(1);
+  EXPECT_TRUE(explains(f, "40000-40003")) << f.dump(1);
+  EXPECT_TRUE(explains(f, "127.0.0.1:9000")) << f.dump(1);
+
+  b.reuseaddr(fd); // not advised, and of no use
+  expect_rule(refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(fd, "127.0.0.1", service); }),
+              "ephemeral-exhausted");
+  EXPECT_TRUE(advises(f, "connect from, or to, another address")) << f.dump(1);
+  EXPECT_TRUE(b.connect(b.tcp(), "127.0.0.2", service).ok());
+  EXPECT_TRUE(b.connect(without_port("127.0.0.3"), "127.0.0.1", service).ok());
+}
+
+TEST_F(ScenarioOfFewPorts, WideningTheRangeHelps) {
+  use_all_ports();
+  const int fd = b.tcp();
+  const Json f = refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(fd, "127.0.0.1", service); });
+  EXPECT_TRUE(advises(f, "widen net.ipv4.ip_local_port_range")) << f.dump(1);
+  set_sysctl("ipv4/ip_local_port_range", "40000 40005");
+  EXPECT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+}
+
+TEST_F(ScenarioOfFewPorts, BindToPortZeroFindsNoPort) {
+  for (int i = 0; i < ports_in_range; ++i)
+    bound(b, b.tcp(), "127.0.0.1", 0);
+  const int fd = b.tcp();
+  const Json f = refused_bind(b, fd, "127.0.0.1", 0);
+  expect_rule(f, "ephemeral-exhausted");
+  EXPECT_EQ(f.value("call", ""), "bind");
+  EXPECT_TRUE(explains(f, "All 4 ports of 40000-40003 are in use")) << f.dump(1);
+  const Json answer = check(question("tcp", "127.0.0.1", 0));
+  EXPECT_EQ(answer.value("would_succeed", true), false) << answer.dump(1);
+  EXPECT_EQ(answer.value("rule", ""), "ephemeral-exhausted") << answer.dump(1);
+  EXPECT_TRUE(advises(f, "widen net.ipv4.ip_local_port_range")) << f.dump(1);
+  set_sysctl("ipv4/ip_local_port_range", "40000 40005");
+  // Settings of the host are read anew every second.
+  EXPECT_TRUE(eventually([&] { return check(question("tcp", "127.0.0.1", 0))["would_succeed"]; }));
+  EXPECT_TRUE(b.bind(fd, "127.0.0.1", 0).ok());
+}
+
+// A port that bind() took is one destination's for ever; with the option as many
+// connections as there are destinations share it.
+TEST_F(ScenarioOfFewPorts, BindAddressNoPortSharesPortsBetweenDestinations) {
+  Actor first(netns, "kt-first");
+  for (int i = 0; i < ports_in_range; ++i)
+    bound(first, first.tcp(), "127.0.0.1", 0);
+  const Json f = refused_bind(b, b.tcp(), "127.0.0.1", 0);
+  EXPECT_TRUE(advises(f, "set IP_BIND_ADDRESS_NO_PORT before bind")) << f.dump(1);
+  first.kill(); // and comes again with the option
+  listening(a, a.tcp(), "0.0.0.0", service);
+  for (int i = 0; i < 2 * ports_in_range; ++i) {
+    const std::string to = i < ports_in_range ? "127.0.0.1" : "127.0.0.2";
+    EXPECT_TRUE(b.connect(without_port("127.0.0.1"), to, service).ok()) << i;
+  }
+}
+
+// Ports that were taken without the option stay taken for who sets it: the
+// advice is true only when it says so.
+TEST_F(ScenarioOfFewPorts, BindAddressNoPortDoesNotShareWithThoseWithoutIt) {
+  listening(a, a.tcp(), "0.0.0.0", service);
+  for (int i = 0; i < ports_in_range; ++i) {
+    const int fd = bound(b, b.tcp(), "127.0.0.1", 0);
+    ASSERT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+  }
+  const Json f = refused_bind(b, b.tcp(), "127.0.0.1", 0);
+  expect_rule(f, "ephemeral-exhausted");
+  const int fd = without_port("127.0.0.1");
+  ASSERT_EQ(b.connect(fd, "127.0.0.2", service).error, EADDRNOTAVAIL);
+  EXPECT_TRUE(advises(f, "IP_BIND_ADDRESS_NO_PORT")) << f.dump(1);
+  EXPECT_FALSE(advises(f, "set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: ports "
+                          "are then shared between destinations"))
+      << "the socket that failed cannot help itself: " << f.dump(1);
+}
+
+// A cgroup of version 2 of its own, with a program that refuses every bind.
+class RefusingCgroup {
+ public:
+  // What is missing here; nothing when it works.
+  std::optional<std::string> make() {
+    for (const char* root : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"})
+      if (std::filesystem::exists(std::string(root) + "/cgroup.controllers")) return make_in(root);
+    return "no cgroup of version 2 is mounted";
+  }
+  ~RefusingCgroup() {
+    link_.reset();
+    if (!path_.empty()) ::rmdir(path_.c_str());
+  }
+  bool take(pid_t pid) const {
+    std::ofstream file(path_ + "/cgroup.procs");
+    file << pid << std::flush;
+    return file.good();
+  }
+  // Those who were forked have the link too: closing it is not enough.
+  void detach() const { ::bpf_link_detach(link_.get()); }
+
+ private:
+  std::optional<std::string> make_in(const std::string& root) {
+    const std::string path = root + "/bindlens-test-" + std::to_string(::getpid());
+    if (::mkdir(path.c_str(), 0755) != 0) return "no cgroup can be made in " + root;
+    path_ = path;
+    return load();
+  }
+  std::optional<std::string> load() {
+    const bpf_insn refuse[] = {{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, 0},
+                               {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    LIBBPF_OPTS(bpf_prog_load_opts, options);
+    options.expected_attach_type = BPF_CGROUP_INET4_BIND;
+    const Fd program(::bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "kt_refuse", "GPL", refuse,
+                                     std::size(refuse), &options));
+    if (!program) return "a cgroup program cannot be loaded";
+    const Fd cgroup(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    link_.reset(::bpf_link_create(program.get(), cgroup.get(), BPF_CGROUP_INET4_BIND, nullptr));
+    if (!link_) return "a cgroup program cannot be attached";
+    return std::nullopt;
+  }
+
+  std::string path_;
+  Fd link_;
+};
+
+TEST_F(Scenario, CgroupProgramRefusesTheBind) {
+  RefusingCgroup cgroup;
+  if (const auto missing = cgroup.make()) GTEST_SKIP() << "not run here: " << *missing;
+  Actor inside(netns, "kt-inside");
+  if (!cgroup.take(inside.pid())) GTEST_SKIP() << "not run here: the cgroup takes no process";
+  const int fd = inside.tcp();
+  const Json f = refused_bind(inside, fd, "127.0.0.1", port, EPERM);
+  expect_rule(f, "policy");
+  EXPECT_EQ(f.value("errno", ""), "EPERM");
+  EXPECT_TRUE(f.value("holders", Json::array()).empty()) << f.dump(1);
+  EXPECT_TRUE(explains(f, "cgroup BPF program")) << f.dump(1);
+  EXPECT_TRUE(advises(f, "bind4")) << f.dump(1);
+  EXPECT_NE(f["process"].value("cgroup", "").find("bindlens-test-"), std::string::npos)
+      << f.dump(1);
+
+  inside.reuseaddr(fd); // no option is of use
+  inside.reuseport(fd);
+  expect_rule(refused_bind(inside, fd, "127.0.0.1", port, EPERM), "policy");
+  EXPECT_TRUE(b.bind(b.tcp(), "127.0.0.1", port + 1).ok()) << "outside it is allowed";
+  cgroup.detach();
+  EXPECT_TRUE(inside.bind(fd, "127.0.0.1", port).ok());
+  inside.kill();
+}
+
+} // namespace
+} // namespace bindlens::test
