@@ -68,7 +68,7 @@ std::string wanted_tier() {
   return given != nullptr && *given != '\0' ? given : "auto";
 }
 
-Run run_daemon(const std::vector<std::string>& arguments, const std::function<void()>& in_child) {
+Ended run_daemon(const std::vector<std::string>& arguments, const std::function<void()>& in_child) {
   const TempDir dir;
   ::chmod(dir.path().c_str(), 0777);
   const std::string log = dir.path() + "/log";
@@ -77,9 +77,11 @@ Run run_daemon(const std::vector<std::string>& arguments, const std::function<vo
   return {WIFEXITED(status) && status != -1 ? WEXITSTATUS(status) : -1, text_of(log)};
 }
 
-Daemon::Daemon(const std::vector<std::string>& arguments, const std::string& tier) {
+Daemon::Daemon(const std::vector<std::string>& arguments, const std::string& tier,
+               std::string socket)
+    : socket_(socket.empty() ? dir_.path() + "/sock" : std::move(socket)) {
   const std::string ready = dir_.path() + "/ready";
-  std::vector<std::string> all = {"--socket", socket(), "--ready-file", ready, "--tier", tier};
+  std::vector<std::string> all = {"--socket", socket_, "--ready-file", ready, "--tier", tier};
   all.insert(all.end(), arguments.begin(), arguments.end());
   process_ = start(all, dir_.path() + "/log", {});
   bool ended = false;

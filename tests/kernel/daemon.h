@@ -30,22 +30,22 @@ class TempDir {
 [[nodiscard]] std::string wanted_tier();
 
 // What a program printed, and its exit status; -1 when it had to be killed.
-struct Run {
+struct Ended {
   int status = -1;
   std::string output;
 };
-[[nodiscard]] Run run_daemon(const std::vector<std::string>& arguments,
-                             const std::function<void()>& in_child = {});
+[[nodiscard]] Ended run_daemon(const std::vector<std::string>& arguments,
+                               const std::function<void()>& in_child = {});
 
 // bindlensd with a socket of its own, ready when constructed.
 class Daemon {
  public:
   // After --socket, --ready-file and --tier.
   explicit Daemon(const std::vector<std::string>& arguments = {},
-                  const std::string& tier = wanted_tier());
+                  const std::string& tier = wanted_tier(), std::string socket = {});
 
   [[nodiscard]] pid_t pid() const { return process_.pid(); }
-  [[nodiscard]] std::string socket() const { return dir_.path() + "/sock"; }
+  [[nodiscard]] const std::string& socket() const { return socket_; }
   [[nodiscard]] std::string log() const;
   // SIGTERM; the exit status as of waitpid().
   int stop();
@@ -57,6 +57,7 @@ class Daemon {
 
  private:
   TempDir dir_;
+  std::string socket_;
   Child process_;
 };
 

@@ -158,6 +158,10 @@ void Netns::enter() const {
   if (!fd || ::setns(fd.get(), CLONE_NEWNET) != 0) give_up_errno("entering a namespace");
 }
 
+std::string Netns::proc_net(const std::string& name) const {
+  return "/proc/" + std::to_string(keeper_.pid()) + "/net/" + name;
+}
+
 std::string Netns::query() const {
   return "netns=" + std::to_string(inode_);
 }

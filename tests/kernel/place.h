@@ -58,6 +58,8 @@ class Netns {
   [[nodiscard]] uint32_t inode() const { return inode_; }
   // Of the calling process.
   void enter() const;
+  // "/proc/PID/net/NAME" of a process in it.
+  [[nodiscard]] std::string proc_net(const std::string& name) const;
   // "netns=4026532000", for queries.
   [[nodiscard]] std::string query() const;
 

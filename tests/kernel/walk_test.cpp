@@ -1,0 +1,125 @@
+// The walk of the bind tables, on its own.
+
+#include "actor.h"
+#include "storm.h"
+
+#include <bindlens/kernel/walk.h>
+
+#include <gtest/gtest.h>
+
+#include <sys/resource.h>
+
+namespace bindlens::test {
+namespace {
+
+using model::PortView;
+
+class Walk : public testing::Test {
+ protected:
+  void SetUp() override {
+    kernel::SessionOptions options;
+    for (const std::string& name : kernel::hook_names())
+      if (name != "walk") options.wishes.disabled.insert(name);
+    auto opened = kernel::Session::open(options);
+    ASSERT_TRUE(opened) << opened.error().text;
+    session = *std::move(opened);
+    auto made = kernel::Walker::open(*session);
+    ASSERT_TRUE(made) << made.error().text;
+    walker = *std::move(made);
+  }
+
+  PortView walk(uint16_t port, uint32_t of) {
+    auto view = walker->walk({.port = port, .netns = of});
+    EXPECT_TRUE(view) << view.error().text;
+    return view ? *std::move(view) : PortView{};
+  }
+
+  // Sockets of a namespace on a port, or on any with 0.
+  static size_t count(const PortView& view, uint32_t of, uint16_t port) {
+    size_t n = 0;
+    for (const model::Bucket& b : view.buckets)
+      for (const model::Socket& s : b.sockets)
+        n += s.netns == of && (port == 0 || s.local.port == port);
+    return n;
+  }
+
+  Netns netns;
+  std::unique_ptr<kernel::Session> session;
+  std::unique_ptr<kernel::TableSource> walker;
+};
+
+TEST_F(Walk, SeesWhatStaysWhileTheRestChanges) {
+  Actor a(netns);
+  constexpr uint16_t port = 3500; // among those that the others fight for
+  ASSERT_TRUE(a.bind_many(AF_INET, SOCK_STREAM, "127.0.0.9", port, 50).ok());
+  ASSERT_TRUE(a.bind_many(AF_INET, SOCK_DGRAM, "127.0.0.9", port, 50).ok());
+  const Board board;
+  std::vector<Child> children;
+  for (uint32_t i = 0; i < 2; ++i)
+    children.push_back(start_churn(netns, board, 31 + i, static_cast<size_t>(scaled(2000))));
+  ASSERT_TRUE(eventually([&] { return board->calls > static_cast<uint64_t>(scaled(5000)); }));
+  for (int i = 0; i < scaled(50); ++i) {
+    for (const PortView& view :
+         {walk(0, 0), walk(port, 0), walk(0, netns.inode()), walk(port, netns.inode())}) {
+      EXPECT_FALSE(view.torn);
+      EXPECT_GE(count(view, netns.inode(), port), 100u);
+    }
+  }
+}
+
+TEST_F(Walk, IsNarrowedToPortAndNamespace) {
+  const Netns other;
+  Actor a(netns);
+  Actor b(other);
+  for (const uint16_t port : {uint16_t{4001}, uint16_t{4002}}) {
+    ASSERT_TRUE(a.bind(a.tcp(), "127.0.0.1", port).ok());
+    ASSERT_TRUE(b.bind(b.udp6(), "::1", port).ok());
+  }
+  EXPECT_EQ(count(walk(0, netns.inode()), netns.inode(), 0), 2u);
+  EXPECT_EQ(count(walk(0, netns.inode()), other.inode(), 0), 0u);
+  EXPECT_EQ(count(walk(4001, 0), netns.inode(), 0), 1u);
+  EXPECT_EQ(count(walk(4001, 0), other.inode(), 0), 1u);
+  EXPECT_EQ(count(walk(4001, other.inode()), other.inode(), 0), 1u);
+}
+
+TEST_F(Walk, ShowsTheCachesOfABucket) {
+  Actor a(netns);
+  const int listening = a.tcp();
+  ASSERT_TRUE(a.bind(listening, "127.0.0.1", 4003).ok());
+  ASSERT_TRUE(a.listen(listening).ok());
+  const int connected = a.tcp();
+  ASSERT_TRUE(a.connect(connected, "127.0.0.1", 4003).ok());
+  const uint16_t chosen = a.port(connected);
+  const PortView view = walk(chosen, netns.inode());
+  ASSERT_EQ(view.buckets.size(), 1u);
+  EXPECT_EQ(view.buckets[0].fastreuse, -1) << "only connect() has used the port";
+  EXPECT_EQ(view.buckets[0].fastreuseport, -1);
+
+  a.become(1001);
+  const int shared = a.tcp();
+  a.reuseport(shared);
+  ASSERT_TRUE(a.bind(shared, "127.0.0.1", 4004).ok());
+  const PortView of_shared = walk(4004, netns.inode());
+  ASSERT_EQ(of_shared.buckets.size(), 1u);
+  EXPECT_EQ(of_shared.buckets[0].fastreuse, 0);
+  EXPECT_GT(of_shared.buckets[0].fastreuseport, 0);
+  EXPECT_EQ(of_shared.buckets[0].fastuid, 1001u);
+}
+
+TEST_F(Walk, BucketLargerThanTheRoomForRows) {
+  constexpr int many = 20'000;
+  const rlimit limit{1 << 17, 1 << 17};
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  Actor a(netns);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(a.bind_many(AF_INET, SOCK_STREAM, "127.0.0.1", 4005, many).ok());
+  for (const PortView& view : {walk(4005, netns.inode()), walk(0, 0)}) {
+    EXPECT_FALSE(view.torn);
+    EXPECT_EQ(count(view, netns.inode(), 4005), static_cast<size_t>(many));
+  }
+}
+
+} // namespace
+} // namespace bindlens::test
