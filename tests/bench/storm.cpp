@@ -2,9 +2,9 @@
 
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
-#include <csignal>
+#include <fstream>
 
 namespace bindlens::bench {
 
@@ -36,6 +36,17 @@ int storm(size_t process, size_t binds, int done) {
     ::pause();
 }
 
+// How long the daemon's main thread has run, and waited for a processor. Records
+// are lost when it waits for longer than the ring lasts.
+std::string processor_use(pid_t pid) {
+  std::ifstream schedstat("/proc/" + std::to_string(pid) + "/schedstat");
+  double ran = 0;
+  double waited = 0;
+  schedstat >> ran >> waited;
+  return "the daemon ran for " + number(ran / 1e9, 1) + " s and waited for a processor for " +
+         number(waited / 1e9, 1) + " s";
+}
+
 } // namespace
 
 void measure_storm(Bench& bench) {
@@ -65,6 +76,7 @@ void measure_storm(Bench& bench) {
       thousands(status.events_lost) + " lost, " + std::to_string(status.resyncs) +
       " resyncs; afterwards " + thousands(verified.sockets) + " sockets, " +
       std::to_string(verified.differences) + " differences");
+  bench.report.detail(processor_use(daemon.pid()));
   bench.report.line("storm of " + thousands(each * processes) + " binds",
                     thousands(status.events_lost) + " lost, " +
                         std::to_string(verified.differences) + " differences",
