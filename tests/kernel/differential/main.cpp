@@ -91,7 +91,12 @@ Result<void> enter_lab(Run& run) {
   return {};
 }
 
-void report(Bench& bench, Run& run, const Sequence& s, uint64_t number, uint64_t proof) {
+void report(Bench& bench, Run& run, const Sequence& s, uint64_t number, uint64_t proof,
+            const Disagreement& first) {
+  std::cerr << "DISAGREEMENT in sequence " << number << " of seed " << run.options.seed
+            << ", operation " << first.at << ": " << describe(s.ops[first.at]) << "\n  kernel "
+            << first.kernel << ", engine " << first.engine << "\n"
+            << first.detail << "  " << describe(s.setting) << "\n";
   auto base = [&] {
     uint16_t b = run.ports.next();
     if (b == 0) {
@@ -102,11 +107,11 @@ void report(Bench& bench, Run& run, const Sequence& s, uint64_t number, uint64_t
   };
   const Sequence small = shrink(bench, s, proof, base);
   auto last = play(bench, small, base(), proof);
-  std::cerr << "DISAGREEMENT in sequence " << number << " of seed " << run.options.seed << "\n";
   if (!last || !*last) {
-    std::cerr << "it did not come again while it was shrunk\n";
+    std::cerr << "it did not come again: ports are chosen at random, try the seed once more\n";
     return;
   }
+  std::cerr << "the shortest sequence that disagrees:\n";
   for (const Op& op : small.ops)
     std::cerr << "  " << describe(op) << "\n";
   std::cerr << (*last)->detail << as_program(bench, small, **last);
@@ -141,7 +146,7 @@ int explore(Run& run, Bench& bench) {
     auto result = play(bench, s, base, proof);
     if (!result) return cannot(result.error());
     if (!*result) continue;
-    report(bench, run, s, number, proof);
+    report(bench, run, s, number, proof, **result);
     return 1;
   }
   print(bench.counts,

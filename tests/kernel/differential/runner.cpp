@@ -43,7 +43,14 @@ Result<bool> ask(const Bench& bench, const World& world, const Op& op, Asked& a)
   auto view = walk_for(bench, world, op, a.request);
   if (!view) return std::unexpected(view.error());
   a.view = std::move(*view);
+  const uint16_t named = a.request.local.port;
   world.complete_from(a.view, op, a.request);
+  if (a.request.local.port != named) {
+    // The name was that of a connection that is dissolved: a port will be searched.
+    view = walk_for(bench, world, op, a.request);
+    if (!view) return std::unexpected(view.error());
+    a.view = std::move(*view);
+  }
   a.facts = bench.lab.facts(op.kind != Kind::bind || op.c == 0);
   a.verdict = rules::decide(a.request, a.view, a.facts, bench.variants);
   return true;

@@ -210,4 +210,14 @@ std::string describe(const Op& op) {
          ")";
 }
 
+std::string describe(const Setting& s) {
+  std::string out = "local ports " + std::to_string(s.range_first) + "-" +
+                    std::to_string(s.range_last) + " behind the first";
+  if (s.reserved != 255) out += ", reserved " + std::to_string(s.reserved);
+  if (s.privileged != 0) out += ", privileged below " + std::to_string(s.privileged);
+  if (s.autobind_reuse) out += ", ip_autobind_reuse";
+  if (s.nonlocal) out += ", ip_nonlocal_bind";
+  return out;
+}
+
 } // namespace differential

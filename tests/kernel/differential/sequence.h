@@ -81,5 +81,6 @@ struct Choice {
                                        const Choice& choice);
 
 [[nodiscard]] std::string describe(const Op& op);
+[[nodiscard]] std::string describe(const Setting& s);
 
 } // namespace differential
