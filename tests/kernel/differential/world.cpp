@@ -263,6 +263,9 @@ int World::perform(const Op& op) {
     return -1;
   }
   case Kind::chown:
+    // An owner given after the subflow was made stays with the outer socket, and
+    // only the subflow's counts: nothing shows it from here.
+    if (s.transport == Transport::mptcp) return -1;
     std::ignore = ::fchown(s.fd.get(), users[op.a], static_cast<gid_t>(-1));
     return -1;
   case Kind::bind:
