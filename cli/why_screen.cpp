@@ -101,6 +101,7 @@ std::string one_holder(const ProcessView& p, const SocketView& s) {
 }
 
 std::string open_text(const SocketView& s) {
+  if (s.released_at) return "let go at " + clock_time(*s.released_at, *s.released_at) + ", after the refusal";
   if (s.kernel) return "made by the kernel itself, no process has it";
   if (s.state == "TIME_WAIT") return {};
   if (!s.holders) return "who has it open could not be listed in time";

@@ -121,7 +121,7 @@ void check_bind(const CheckContext& c, const protocol::CheckRequest& r, server::
   auto blockers = std::make_shared<std::vector<model::Blocker>>(
       ask(*question, *view, [](model::Blocker&) {}).holders);
   for (model::Blocker& b : *blockers)
-    add_history(b, c.core.table());
+    add_history(b, c.core.table().find(b.socket.id));
   c.core.find_owners(*blockers, [=, q = *question, v = *view, context = c] {
     const auto resolve = [&](model::Blocker& b) {
       const auto known = std::find_if(blockers->begin(), blockers->end(),

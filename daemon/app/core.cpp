@@ -17,8 +17,11 @@ using namespace std::chrono_literals;
 constexpr auto poll_interval = 20ms;
 constexpr int polls_before_sleep = 5;
 constexpr size_t records_per_turn = 65536;
+constexpr int max_turns = 4;
 // One failure can have every TIME_WAIT socket of a busy server in its way.
 constexpr size_t max_kept_blockers = 256;
+constexpr size_t max_waiting_refusals = 8192;
+constexpr MonoNs searched_max_age = 250'000'000;
 
 } // namespace
 
@@ -28,7 +31,7 @@ Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableS
       failures_(options.max_failures, options.failure_memory),
       tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
                         [this](model::Event e) { publish(std::move(e)); },
-                        [this](model::RefusedCall r) { refused_.push_back(std::move(r)); }}),
+                        [this](model::RefusedCall r) { take_refusal(std::move(r)); }}),
       sweeper_(io, session), io_(io), ring_(io, ::dup(session.ring_fd())), poll_timer_(io),
       verify_timer_(io), verify_interval_s_(options.verify_interval_s) {}
 
@@ -100,7 +103,7 @@ void Core::on_record(std::span<const std::byte> bytes) {
 void Core::catch_up() {
   // A storm can fill the ring as fast as it is emptied; then the rest has to
   // wait until clients have had their turn.
-  for (int turns = 0; turns < 4; ++turns)
+  for (int turns = 0; turns < max_turns; ++turns)
     if (drain()) {
       note_losses();
       break;
@@ -133,7 +136,7 @@ void Core::resync() {
 }
 
 Result<Core::Snapshot> Core::snapshot() {
-  while (!drain()) {
+  for (int turns = 0; turns < max_turns && !drain(); ++turns) {
   }
   walking_ = true;
   table_.begin_walk(monotonic_now());
@@ -184,6 +187,16 @@ std::shared_ptr<void> Core::subscribe(EventSink sink) {
 
 // --- refusals -----------------------------------------------------------------
 
+void Core::take_refusal(model::RefusedCall r) {
+  if (refused_.size() < max_waiting_refusals) {
+    refused_.push_back(std::move(r));
+    return;
+  }
+  const model::Failure f = undiagnosed(r);
+  auto folded = failures_.fold(f, f.time);
+  publish_failure(folded ? std::move(folded) : failures_.add(f));
+}
+
 void Core::diagnose_waiting() {
   const MonoNs start = monotonic_now();
   constexpr MonoNs slice = 5'000'000;
@@ -191,51 +204,80 @@ void Core::diagnose_waiting() {
     model::RefusedCall next = std::move(refused_.front());
     refused_.pop_front();
     diagnose(std::move(next));
-    if (refused_.empty() || monotonic_now() - start < slice) continue;
-    boost::asio::post(io_, [this] { diagnose_waiting(); });
-    return;
+    if (monotonic_now() - start >= slice) break;
   }
+  // One turn waits at a time, however often this is called, or clients starve.
+  if (refused_.empty() || diagnosis_posted_) return;
+  diagnosis_posted_ = true;
+  boost::asio::post(io_, [this] {
+    diagnosis_posted_ = false;
+    diagnose_waiting();
+  });
 }
 
 // The walk inside the call is the best there is. Where it stopped early, or was
-// not made, the bucket is read now.
+// not made, the bucket is read now; where the kernel had to search for a port,
+// the whole table of that protocol.
 void Core::complete_view(model::RefusedCall& refused) {
-  const bool about_holders = refused.call.ret == -EADDRINUSE || refused.call.ret == -EADDRNOTAVAIL;
+  const int error = -refused.call.ret;
+  const bool about_holders = error == EADDRINUSE || error == EADDRNOTAVAIL || error == EAGAIN;
   if (refused.whole || !about_holders) return;
   const model::CallRecord& c = refused.call;
-  const uint16_t port =
-      c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
-  if (port == 0) return;
-  auto view = source_.walk({{c.socket.proto}, port, c.socket.netns});
-  if (!view) return;
-  refused.view = *std::move(view);
+  const uint16_t port = c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
+  const bool address_refused = error == EADDRNOTAVAIL && c.call == model::Call::bind;
+  if (address_refused) return;
+  const kernel::WalkRequest request{{c.socket.proto == model::Proto::mptcp ? model::Proto::tcp
+                                                                           : c.socket.proto},
+                                    port,
+                                    c.socket.netns};
+  // Ports run out for many callers at once: one walk serves them for a moment.
+  const MonoNs now = monotonic_now();
+  const bool reuse = port == 0 && searched_.at != 0 && now - searched_.at < searched_max_age &&
+                     searched_.netns == request.netns && searched_.proto == request.protos[0];
+  if (reuse) {
+    refused.view = searched_.view;
+  } else {
+    auto view = source_.walk(request);
+    if (!view) return;
+    refused.view = *std::move(view);
+    if (port == 0) searched_ = {now, request.netns, request.protos[0], refused.view};
+  }
   refused.whole = !refused.view.torn;
 }
 
 void Core::diagnose(model::RefusedCall refused) {
   complete_view(refused);
-  const MonoNs time = refused.call.time;
   auto diagnosis = std::make_shared<Diagnosis>(std::move(refused), table_, host_);
   model::Failure& f = diagnosis->failure();
-  if (auto folded = failures_.fold(f, time)) return publish_failure(std::move(folded));
-  for (const auto& other : in_progress_)
-    if (model::is_same_refusal(other->failure(), f)) {
-      other->failure().time = time;
-      ++other->failure().count;
-      return;
-    }
   f.complete = f.complete && health_.complete;
-  in_progress_.push_back(diagnosis);
-  find_owners(f.blockers, [this, diagnosis] {
-    in_progress_.remove(diagnosis);
-    finish(*diagnosis);
-  });
+  find_owners(f.blockers, [this, diagnosis] { finish(*diagnosis); });
+  if (diagnosis->finished()) return;
+  // Its processes take a sweep over all descriptors; who asks meanwhile gets
+  // what is known.
+  diagnosis->set_provisional(failures_.add(diagnosis->finish())->id);
+}
+
+// When a holder let go after the refusal: the kernel told of it since.
+void Core::add_releases(model::Failure& f) {
+  for (model::Blocker& b : f.blockers)
+    if (b.holders.empty()) b.released_at = events_.released_at(b.socket.id, f.time);
 }
 
 void Core::finish(Diagnosis& diagnosis) {
+  add_releases(diagnosis.failure());
+  if (diagnosis.provisional() == 0)
+    if (auto folded = failures_.fold(diagnosis.failure(), diagnosis.failure().time)) {
+      diagnosis.set_finished();
+      return publish_failure(std::move(folded));
+    }
   model::Failure f = diagnosis.finish();
-  if (f.blockers.size() > max_kept_blockers) f.blockers.resize(max_kept_blockers);
-  publish_failure(failures_.add(std::move(f)));
+  diagnosis.set_finished();
+  if (f.blockers.size() > max_kept_blockers) {
+    f.blockers_left_out = f.blockers.size() - max_kept_blockers;
+    f.blockers.resize(max_kept_blockers);
+  }
+  const uint64_t id = diagnosis.provisional();
+  publish_failure(id != 0 ? failures_.replace(id, std::move(f)) : failures_.add(std::move(f)));
 }
 
 void Core::publish_failure(std::shared_ptr<const model::Failure> failure) {

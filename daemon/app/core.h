@@ -73,7 +73,13 @@ class Core {
   void find_owners(std::vector<model::Blocker>& blockers, std::function<void()> done);
 
  private:
-  struct Pending; // a diagnosis that waits for its processes
+  // A walk made because a search for a free port had failed.
+  struct Searched {
+    MonoNs at = 0;
+    uint32_t netns = 0;
+    model::Proto proto = model::Proto::tcp;
+    model::PortView view;
+  };
 
   void wait_for_wakeup();
   void poll_soon();
@@ -83,7 +89,9 @@ class Core {
   void note_losses();
   void resync();
   void publish(model::Event e);
+  void take_refusal(model::RefusedCall refused);
   void diagnose_waiting();
+  void add_releases(model::Failure& failure);
   void diagnose(model::RefusedCall refused);
   void finish(Diagnosis& diagnosis);
   void publish_failure(std::shared_ptr<const model::Failure> failure);
@@ -104,7 +112,7 @@ class Core {
   Health health_;
 
   std::deque<model::RefusedCall> refused_;
-  std::list<std::shared_ptr<Diagnosis>> in_progress_;
+  Searched searched_;
   std::list<EventSink> sinks_;
 
   boost::asio::io_context& io_;
@@ -114,6 +122,7 @@ class Core {
   uint32_t verify_interval_s_;
   int idle_polls_ = 0;
   bool polling_ = false;
+  bool diagnosis_posted_ = false;
   bool walking_ = false;
   bool resync_due_ = false;
 };

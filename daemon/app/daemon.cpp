@@ -22,6 +22,10 @@ namespace bindlens::app {
 
 namespace {
 
+// Long enough for a storm of refusals, too short for a person to change a sysctl
+// and ask again.
+constexpr MonoNs facts_max_age = 50'000'000;
+
 int exit_code_of(const Error& e) {
   return e.code == EPERM || e.code == EACCES || e.code == EADDRINUSE ? 3 : 1;
 }
@@ -67,7 +71,7 @@ HostView make_host_view(kernel::HostFactsCache& cache, kernel::Namespaces& names
     kernel::CallerFacts who;
     who.uid = caller->uid;
     if (caller->pid != 0 && kernel::ProcessCache::is_alive(*caller)) who.pid = caller->pid;
-    const auto fd = namespaces.open(netns);
+    const auto fd = namespaces.open(netns, caller->pid);
     if (!fd) return rules::HostFacts{};
     return cache.get(*fd, who).value_or(rules::HostFacts{});
   };
@@ -126,7 +130,7 @@ Result<void> Daemon::open() {
   auto table = open_source(*session);
   if (!table) return std::unexpected(table.error());
   source = *std::move(table);
-  facts = std::make_unique<kernel::HostFactsCache>(own_programs(*session));
+  facts = std::make_unique<kernel::HostFactsCache>(own_programs(*session), facts_max_age);
   core = std::make_unique<Core>(io, *session, *source,
                                 make_host_view(*facts, namespaces, calibration.variants), options);
   backend = std::make_unique<DaemonBackend>(*core, *session, namespaces, calibration);
@@ -161,6 +165,9 @@ Result<void> Daemon::serve() {
 int run_daemon(const Options& options) {
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   raise_descriptor_limit();
+  // Little work, but at once: on a busy host the ring buffer fills up meanwhile.
+  // Without the right to it, it goes on as it is.
+  ::setpriority(PRIO_PROCESS, 0, -10);
   Daemon daemon(options);
   auto result = daemon.open();
   if (result) result = daemon.serve();

@@ -2,6 +2,8 @@
 
 #include <bindlens/rules/change.h>
 
+#include <algorithm>
+
 namespace bindlens::app {
 
 namespace {
@@ -61,12 +63,21 @@ rules::Request to_request(const model::CallRecord& c) {
   return q;
 }
 
-void add_history(model::Blocker& blocker, const model::BindTable& table) {
-  const model::Binding* known = table.find(blocker.socket.id);
-  if (known == nullptr) return;
+void add_history(model::Blocker& blocker, const model::Binding* known) {
+  // The address of a socket comes again after its end; the cookie does not.
+  const model::Socket& s = blocker.socket;
+  if (known == nullptr || known->socket.local.port != s.local.port) return;
+  if (known->socket.cookie != 0 && known->socket.cookie != s.cookie) return;
   blocker.bound_by = known->bound_by;
   blocker.bound_at = known->bound_at;
   blocker.binder = known->binder;
+}
+
+model::Failure undiagnosed(const model::RefusedCall& refused) {
+  model::Failure f = describe(refused, to_request(refused.call));
+  f.complete = false;
+  f.explanation = "Too many calls were refused at once to work out the reason of this one.";
+  return f;
 }
 
 Diagnosis::Diagnosis(model::RefusedCall refused, const model::BindTable& table,
@@ -79,7 +90,11 @@ Diagnosis::Diagnosis(model::RefusedCall refused, const model::BindTable& table,
   failure_.rule = verdict_.rule;
   for (const rules::Conflict& conflict : verdict_.blockers) {
     failure_.blockers.push_back(rules::to_blocker(conflict));
-    add_history(failure_.blockers.back(), table);
+    const model::SocketId id = conflict.socket->id;
+    const auto then = std::find_if(refused_.known.begin(), refused_.known.end(),
+                                   [&](const model::Binding& b) { return b.socket.id == id; });
+    add_history(failure_.blockers.back(),
+                then != refused_.known.end() ? &*then : table.find(id));
   }
 }
 
@@ -98,7 +113,7 @@ model::Failure Diagnosis::finish() {
   rules::Explanation words = rules::explain(in);
   failure_.explanation = std::move(words.sentence);
   failure_.advice = std::move(words.advice);
-  return std::move(failure_);
+  return failure_;
 }
 
 } // namespace bindlens::app

@@ -28,8 +28,15 @@ class Diagnosis {
   // What is known before the processes are: enough to tell whether it is the
   // same refusal as the one before.
   [[nodiscard]] model::Failure& failure() { return failure_; }
-  // The blockers' processes are in failure().blockers now: adds the words.
+  // The failure with its words, from what failure().blockers says of processes.
   [[nodiscard]] model::Failure finish();
+
+  // Number under which a first version was kept while processes are looked up;
+  // 0 = none.
+  [[nodiscard]] uint64_t provisional() const { return provisional_; }
+  void set_provisional(uint64_t id) { provisional_ = id; }
+  [[nodiscard]] bool finished() const { return finished_; }
+  void set_finished() { finished_ = true; }
 
  private:
   const HostView& host_;
@@ -38,12 +45,17 @@ class Diagnosis {
   rules::HostFacts facts_;
   rules::Verdict verdict_; // points into refused_.view
   model::Failure failure_;
+  uint64_t provisional_ = 0;
+  bool finished_ = false;
 };
 
 // What the caller asked for, as the rules take it.
 [[nodiscard]] rules::Request to_request(const model::CallRecord& call);
 
-// Adds to a blocker what the table knows of its socket.
-void add_history(model::Blocker& blocker, const model::BindTable& table);
+// Adds to a blocker what the table knows, or knew, of its socket.
+void add_history(model::Blocker& blocker, const model::Binding* known);
+
+// The call alone, for when there is no time to work out the reason.
+[[nodiscard]] model::Failure undiagnosed(const model::RefusedCall& refused);
 
 } // namespace bindlens::app

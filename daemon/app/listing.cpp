@@ -44,7 +44,7 @@ bool Listing::is_wanted(const model::Socket& s, const model::Bucket& b) const {
   const bool everything =
       query_.all || !query_.filter.states.empty() || query_.filter.single_port().has_value();
   if (!query_.filter.matches(s)) return false;
-  return everything || core_.table().find(s.id) != nullptr || model::BindTable::is_tracked(s, b);
+  return everything || model::BindTable::is_tracked(s, b) || core_.table().find(s.id) != nullptr;
 }
 
 std::vector<model::Socket> Listing::candidates() const {

@@ -89,15 +89,20 @@ Result<uint32_t> Namespaces::resolve(std::string_view text) {
               "); an inode number or a pid will do as well");
 }
 
-Result<Fd> Namespaces::open(uint32_t netns) {
+std::string Namespaces::path_of(uint32_t netns, uint32_t likely_pid) {
+  if (const auto it = names_.find(netns); it != names_.end() && it->second != "host")
+    return std::string(named_dir) + "/" + it->second;
+  if (inode_of("/proc/self/ns/net") == netns) return "/proc/self/ns/net";
+  if (likely_pid != 0 && inode_of(ns_path(likely_pid)) == netns) return ns_path(likely_pid);
+  if (const auto it = paths_.find(netns); it != paths_.end() && inode_of(it->second) == netns)
+    return it->second;
+  if (paths_.size() > 4096) paths_.clear();
+  return paths_[netns] = path_through_process(netns);
+}
+
+Result<Fd> Namespaces::open(uint32_t netns, uint32_t likely_pid) {
   refresh();
-  std::string path;
-  if (const auto it = names_.find(netns); it != names_.end())
-    path = it->second != "host"        ? std::string(named_dir) + "/" + it->second
-           : inode_of(ns_path(1)) != 0 ? ns_path(1)
-                                       : "/proc/self/ns/net";
-  else
-    path = path_through_process(netns);
+  const std::string path = path_of(netns, likely_pid);
   if (path.empty()) return fail("no process is in network namespace " + std::to_string(netns));
   Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return fail_errno(path);

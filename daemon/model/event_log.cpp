@@ -29,6 +29,16 @@ const Event& EventLog::add(Event e) {
   return events_.back();
 }
 
+MonoNs EventLog::released_at(SocketId id, MonoNs since) const {
+  MonoNs first = 0;
+  // Newest first: what is older than `since` by more than the order of arrival
+  // can be wrong is not looked at.
+  constexpr MonoNs disorder = 1'000'000'000;
+  for (auto e = events_.rbegin(); e != events_.rend() && e->time + disorder >= since; ++e)
+    if (e->type == EventType::release && e->socket.id == id && e->time >= since) first = e->time;
+  return first;
+}
+
 std::vector<Event> EventLog::select(const Filter& f) const {
   std::vector<Event> selected;
   std::copy_if(events_.begin(), events_.end(), std::back_inserter(selected),
@@ -38,6 +48,20 @@ std::vector<Event> EventLog::select(const Filter& f) const {
                    [](const Event& a, const Event& b) { return a.time < b.time; });
   return selected;
 }
+
+namespace {
+
+// A socket that changed hands is another culprit.
+bool same_holders(const Blocker& a, const Blocker& b) {
+  return a.binder_exited == b.binder_exited && a.released_at == b.released_at &&
+         std::equal(a.holders.begin(), a.holders.end(), b.holders.begin(), b.holders.end(),
+                    [](const Holder& x, const Holder& y) {
+                      return x.fd == y.fd && x.process->pid == y.process->pid &&
+                             x.process->start_time == y.process->start_time;
+                    });
+}
+
+} // namespace
 
 bool is_same_refusal(const Failure& a, const Failure& b) {
   const bool same_call = a.call == b.call && a.error == b.error && a.proto == b.proto &&
@@ -49,8 +73,9 @@ bool is_same_refusal(const Failure& a, const Failure& b) {
   return same_call && same_process &&
          std::equal(a.blockers.begin(), a.blockers.end(), b.blockers.begin(), b.blockers.end(),
                     [](const Blocker& x, const Blocker& y) {
-                      return x.socket.id == y.socket.id && x.socket.state == y.socket.state &&
-                             x.socket.flags == y.socket.flags;
+                      return x.socket.id == y.socket.id && x.socket.inode == y.socket.inode &&
+                             x.socket.state == y.socket.state &&
+                             x.socket.flags == y.socket.flags && same_holders(x, y);
                     });
 }
 
@@ -74,6 +99,18 @@ std::shared_ptr<const Failure> FailureLog::add(Failure f) {
     failures_.pop_front();
   }
   return failures_.back();
+}
+
+std::shared_ptr<const Failure> FailureLog::replace(uint64_t id, Failure f) {
+  f.id = id;
+  const size_t bytes = size_of(f);
+  auto better = std::make_shared<const Failure>(std::move(f));
+  const auto entry = std::find_if(failures_.rbegin(), failures_.rend(),
+                                  [&](const auto& old) { return old->id == id; });
+  if (entry == failures_.rend()) return better; // dropped meanwhile
+  bytes_ += bytes - size_of(**entry);
+  *entry = better;
+  return better;
 }
 
 std::vector<std::shared_ptr<const Failure>> FailureLog::select(const Filter& f) const {

@@ -38,8 +38,11 @@ bool BindTable::is_tracked(const Socket& s, const Bucket& bucket) {
 }
 
 bool BindTable::is_silent(const Socket& s) {
-  const bool udp = s.proto == Proto::udp || s.proto == Proto::udplite;
-  return s.is(SocketFlag::kernel) || (udp && !s.is(SocketFlag::port_locked));
+  if (s.is(SocketFlag::kernel)) return true;
+  if (s.is(SocketFlag::port_locked)) return false;
+  if (s.proto == Proto::udp || s.proto == Proto::udplite) return true;
+  // Connected, and only guessed to have chosen its own port (is_tracked()).
+  return s.state != State::bound && s.state != State::listen && !s.is(SocketFlag::connect_bind);
 }
 
 Binding& BindTable::acquire(const Socket& s, MonoNs time, BoundBy by, ProcessRef binder) {

@@ -9,6 +9,8 @@ namespace {
 
 // A walk whose call record was lost would stay for ever.
 constexpr size_t max_pending_walks = 1024;
+// Beyond, a refusal is about a crowd, not about one of them.
+constexpr size_t max_known = 256;
 
 BoundBy bound_by(const CallRecord& c) {
   if (c.call == Call::connect) return BoundBy::connect;
@@ -73,6 +75,11 @@ void Tracker::refused(CallRecord& call, ProcessRef process) {
   } else {
     r.walked = (call.flags & BL_CF_HOLDERS) != 0; // an empty bucket
   }
+  // Now, for the next record may be of a holder that lets go.
+  for (const Bucket& b : r.view.buckets)
+    for (const Socket& s : b.sockets)
+      if (const Binding* known = table_.find(s.id); known != nullptr && r.known.size() < max_known)
+        r.known.push_back(*known);
   r.view.truncated = (call.flags & BL_CF_TRUNCATED) != 0;
   r.view.torn = (call.flags & BL_CF_TORN) != 0;
   r.whole = r.walked && !r.view.truncated && !r.view.torn;

@@ -65,6 +65,7 @@ void write_failure(ObjectWriter& json, const model::Failure& f, const Names& nam
   if (f.rule != model::Rule::none) json.word("rule", to_string(f.rule));
   json.known_text("explanation", f.explanation);
   write_blockers(json, f.blockers, names, offset);
+  if (f.blockers_left_out != 0) json.number("holders_left_out", f.blockers_left_out);
   write_texts(json, "advice", f.advice);
   json.number("count", f.count);
   write_time(json, "first_time", f.first_time, offset);

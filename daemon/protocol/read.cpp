@@ -155,6 +155,7 @@ SocketView socket_of(const json& object) {
   m.take("orphan", s.orphan);
   m.take("bound_by", s.bound_by);
   if (const json* v = m.find("bound_at")) s.bound_at = time_of(*v, "bound_at");
+  if (const json* v = m.find("released_at")) s.released_at = time_of(*v, "released_at");
   m.take_object("binder", s.binder, process_of);
   m.take("binder_exited", s.binder_exited);
   m.take_object("holders", s.holders, processes_of);

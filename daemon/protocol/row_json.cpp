@@ -155,6 +155,7 @@ void append_blocker(std::string& out, const model::Blocker& b, const Names& name
   write_socket(json, b.socket, {.user = user, .netns = netns, .dev = dev});
   if (b.bound_by != model::BoundBy::unknown) json.word("bound_by", to_string(b.bound_by));
   if (b.bound_at != 0) write_time(json, "bound_at", b.bound_at, offset);
+  if (b.released_at != 0) write_time(json, "released_at", b.released_at, offset);
   if (b.binder) {
     append_process(json.value("binder"), *b.binder);
     json.flag("binder_exited", b.binder_exited);

@@ -21,13 +21,17 @@ class Namespaces {
   [[nodiscard]] Result<uint32_t> resolve(std::string_view text);
   // Of a process; fails when there is no such process or no permission.
   [[nodiscard]] static Result<uint32_t> of_process(uint32_t pid);
-  // A descriptor of the namespace, by name or through any process in it.
-  [[nodiscard]] Result<Fd> open(uint32_t netns);
+  // A descriptor of the namespace, by name or through any process in it. A
+  // process that is likely in it spares a look at all of them.
+  [[nodiscard]] Result<Fd> open(uint32_t netns, uint32_t likely_pid = 0);
 
  private:
   void refresh();
 
+  [[nodiscard]] std::string path_of(uint32_t netns, uint32_t likely_pid);
+
   std::unordered_map<uint32_t, std::string> names_;
+  std::unordered_map<uint32_t, std::string> paths_; // through a process, found lately
   MonoNs refreshed_at_ = 0;
 };
 

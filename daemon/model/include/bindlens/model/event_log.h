@@ -18,6 +18,8 @@ class EventLog {
   // Numbers the event and keeps it; returns it as kept.
   const Event& add(Event e);
   [[nodiscard]] std::vector<Event> select(const Filter& f) const; // oldest first
+  // When this socket was released at or after `since`; 0 = not seen.
+  [[nodiscard]] MonoNs released_at(SocketId id, MonoNs since) const;
   [[nodiscard]] size_t size() const { return events_.size(); }
   [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event); }
   [[nodiscard]] uint64_t seen() const { return next_id_ - 1; }
@@ -36,10 +38,12 @@ class FailureLog {
       : max_entries_(max_entries), max_bytes_(max_bytes) {}
 
   // If the newest entry is the same refusal - same call, process, address,
-  // flags, and the same sockets in the way - counts it there and returns it.
+  // flags, and the same sockets in the same hands - counts it there and returns it.
   [[nodiscard]] std::shared_ptr<const Failure> fold(const Failure& same, MonoNs time);
   // Numbers and keeps it.
   std::shared_ptr<const Failure> add(Failure f);
+  // Puts `f`, which knows more, in the place of the entry with that number.
+  std::shared_ptr<const Failure> replace(uint64_t id, Failure f);
   [[nodiscard]] std::vector<std::shared_ptr<const Failure>> select(const Filter& f) const;
   [[nodiscard]] size_t size() const { return failures_.size(); }
   [[nodiscard]] size_t bytes() const { return bytes_; }

@@ -27,6 +27,7 @@ struct Blocker {
   MonoNs bound_at = 0; // 0 = before the daemon started
   ProcessRef binder;   // who bound it, as observed
   bool binder_exited = false;
+  MonoNs released_at = 0; // it gave its port back after the refusal; 0 = not seen
   std::vector<Holder> holders; // processes that had it open when asked, right after the failure
   bool holders_known = false;  // false: they could not be listed in time
 };
@@ -51,6 +52,7 @@ struct Failure {
   Rule rule = Rule::none;
   std::string explanation; // one sentence
   std::vector<Blocker> blockers;
+  uint64_t blockers_left_out = 0; // more of the same, not kept
   std::vector<std::string> advice;
   Evidence evidence = Evidence::observed;
   bool complete = true; // no event had been lost and the walk was whole

@@ -67,7 +67,8 @@ class BindTable {
   // asked for: only when connect() chose the port, which the kernel marks since
   // 6.18 and which shows as fastreuse = -1 of its bucket before.
   [[nodiscard]] static bool is_tracked(const Socket& s, const Bucket& bucket);
-  // Ports taken without any event: UDP autobind by sending, and kernel sockets.
+  // Ports taken without any event: UDP autobind by sending, and kernel sockets;
+  // and connections of which it is only guessed that the port is their own.
   [[nodiscard]] static bool is_silent(const Socket& s);
 
  private:

@@ -15,6 +15,7 @@ struct RefusedCall {
   CallRecord call;
   ProcessRef process;
   PortView view;       // empty when the kernel did not look at a bucket
+  std::vector<Binding> known; // what the table knew then of the sockets in `view`
   bool walked = false; // `view` was made inside the call
   bool whole = true;   // … and reached the end of the bucket, which held still
 };

@@ -44,6 +44,7 @@ struct SocketView {
   bool kernel = false, orphan = false;
   std::string bound_by;
   std::optional<WallNs> bound_at;
+  std::optional<WallNs> released_at; // of a holder: after the refusal
   std::optional<ProcessView> binder;
   bool binder_exited = false;
   std::optional<std::vector<ProcessView>> holders;
