@@ -166,14 +166,25 @@ void choose_udp_port(Verdict& out, const Request& r, const Asker& a, const model
 
 namespace {
 
+// Where a connection to "any" goes: tcp_v4_connect() takes the own address, or
+// 127.0.0.1 without one, and tcp_v6_connect() takes ::1.
+BoundAddress destination(const Request& r, const Asker& a) {
+  const model::Address& to = r.peer.addr;
+  if (!to.is_wildcard()) return bound_address(to, false);
+  if (to.as_v4())
+    return a.addr.specific() ? a.addr : bound_address(model::Address::v4(127, 0, 0, 1), false);
+  model::Address loopback = to;
+  loopback.bytes.back() = 1;
+  return bound_address(loopback, false);
+}
+
 // inet_match(): the same two ends, and a device that does not tell them apart.
 bool same_tuple(const Request& r, const Asker& a, const HostFacts& facts, const Socket& h,
                 uint16_t port) {
   if (h.state == model::State::listen || h.state == model::State::bound) return false;
   if (h.id == a.self && a.self != 0) return false;
   if (h.local.port != port || h.netns != a.netns || h.peer.port != r.peer.port) return false;
-  if (!same_address(bound_address(h.peer.addr, false), bound_address(r.peer.addr, false)))
-    return false;
+  if (!same_address(bound_address(h.peer.addr, false), destination(r, a))) return false;
   const bool source_known = a.addr.specific();
   if (source_known && !same_address(bound_address(h), a.addr)) return false;
   const uint32_t vrf = vrf_of(facts, a.dev);

@@ -97,7 +97,8 @@ void read_options(const Slot& s, rules::Request& r) {
 
 // The source that routing takes for a loopback destination.
 Address source_for(const Address& to) {
-  return to.family == Family::inet ? Address::v4(127, 0, 0, 1) : to;
+  if (to.family == Family::inet) return Address::v4(127, 0, 0, 1);
+  return to.is_v4_mapped() ? *bindlens::model::parse_address("::ffff:127.0.0.1") : to;
 }
 
 } // namespace

@@ -181,6 +181,15 @@ TEST(Connect, WithAPortOnlyTheTupleCounts) {
   EXPECT_EQ(verdict(ask("127.0.0.1:8080").to_connect("10.0.0.9:80"), view).error, 0);
 }
 
+TEST(Connect, AnyMeansTheOwnAddressOrLoopback) {
+  const auto own = view_of({holds("10.0.0.5:8080").connected("10.0.0.5:80")});
+  EXPECT_EQ(verdict(ask("10.0.0.5:8080").to_connect("0.0.0.0:80"), own).error, EADDRNOTAVAIL);
+  const auto v6 = view_of({holds("[::1]:8080").connected("[::1]:80")});
+  EXPECT_EQ(verdict(ask("[::1]:8080").to_connect("[::]:80"), v6).error, EADDRNOTAVAIL);
+  const auto loopback = view_of({holds("127.0.0.1:8080").connected("127.0.0.1:80")});
+  EXPECT_EQ(verdict(ask("0.0.0.0:8080").to_connect("0.0.0.0:80"), loopback).error, EADDRNOTAVAIL);
+}
+
 TEST(Connect, ATimeWaitTupleIsLeftOpen) {
   auto tw = holds("10.0.0.5:8080").connected("10.0.0.9:80").time_wait();
   const auto v = verdict(ask("10.0.0.5:8080").to_connect("10.0.0.9:80"), view_of({tw}));
