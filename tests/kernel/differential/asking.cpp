@@ -95,10 +95,12 @@ void read_options(const Slot& s, rules::Request& r) {
   if (::fstat(s.fd.get(), &st) == 0) r.uid = st.st_uid;
 }
 
-// The source that routing takes for a loopback destination.
+// The source that routing takes for an address of this host: 127.0.0.1 for its
+// whole network, and every other address for itself.
 Address source_for(const Address& to) {
-  if (to.family == Family::inet) return Address::v4(127, 0, 0, 1);
-  return to.is_v4_mapped() ? *bindlens::model::parse_address("::ffff:127.0.0.1") : to;
+  const auto v4 = to.as_v4();
+  if (!v4 || !(v4->is_wildcard() || v4->is_loopback())) return to;
+  return *bindlens::model::parse_address(to.is_v4_mapped() ? "::ffff:127.0.0.1" : "127.0.0.1");
 }
 
 } // namespace
