@@ -74,9 +74,10 @@ void DaemonBackend::list_all(SocketQuery query, Done<std::unique_ptr<server::Soc
   *listing = std::make_unique<Listing>(core_, *this, std::move(query), std::move(walked->view));
 }
 
-std::vector<std::shared_ptr<const model::Failure>> DaemonBackend::failures(const model::Filter& f) {
-  core_.catch_up();
-  return core_.failures().select(f);
+void DaemonBackend::failures(model::Filter filter, Done<Failures> done) {
+  core_.when_diagnosed([this, filter = std::move(filter), done = std::move(done)] {
+    done(core_.failures().select(filter));
+  });
 }
 
 std::vector<model::Event> DaemonBackend::events(const model::Filter& f) {

@@ -14,7 +14,7 @@ class DaemonBackend : public server::Backend {
                 const kernel::Calibration& calibration);
 
   void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override;
-  std::vector<std::shared_ptr<const model::Failure>> failures(const model::Filter& f) override;
+  void failures(model::Filter filter, Done<Failures> done) override;
   std::vector<model::Event> events(const model::Filter& f) override;
   [[nodiscard]] std::shared_ptr<void> subscribe(EventSink sink) override;
   protocol::Status status() override;

@@ -173,6 +173,7 @@ void Core::verify_later() {
 // --- events -------------------------------------------------------------------
 
 void Core::publish(model::Event e) {
+  if (e.type == model::EventType::release) failures_.note_release(e.socket.id, e.time);
   const model::Event& kept = events_.add(std::move(e));
   // A sink may end its own subscription.
   for (auto next = sinks_.begin(); next != sinks_.end();)
@@ -223,13 +224,14 @@ void Core::complete_view(model::RefusedCall& refused) {
   const bool about_holders = error == EADDRINUSE || error == EADDRNOTAVAIL || error == EAGAIN;
   if (refused.whole || !about_holders) return;
   const model::CallRecord& c = refused.call;
-  const uint16_t port = c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
+  const uint16_t port =
+      c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
   const bool address_refused = error == EADDRNOTAVAIL && c.call == model::Call::bind;
   if (address_refused) return;
-  const kernel::WalkRequest request{{c.socket.proto == model::Proto::mptcp ? model::Proto::tcp
-                                                                           : c.socket.proto},
-                                    port,
-                                    c.socket.netns};
+  const kernel::WalkRequest request{
+      {c.socket.proto == model::Proto::mptcp ? model::Proto::tcp : c.socket.proto},
+      port,
+      c.socket.netns};
   // Ports run out for many callers at once: one walk serves them for a moment.
   const MonoNs now = monotonic_now();
   const bool reuse = port == 0 && searched_.at != 0 && now - searched_.at < searched_max_age &&
@@ -250,11 +252,18 @@ void Core::diagnose(model::RefusedCall refused) {
   auto diagnosis = std::make_shared<Diagnosis>(std::move(refused), table_, host_);
   model::Failure& f = diagnosis->failure();
   f.complete = f.complete && health_.complete;
-  find_owners(f.blockers, [this, diagnosis] { finish(*diagnosis); });
-  if (diagnosis->finished()) return;
-  // Its processes take a sweep over all descriptors; who asks meanwhile gets
-  // what is known.
-  diagnosis->set_provisional(failures_.add(diagnosis->finish())->id);
+  ++in_progress_;
+  find_owners(f.blockers, [this, diagnosis] {
+    --in_progress_;
+    finish(*diagnosis);
+  });
+}
+
+void Core::when_diagnosed(std::function<void()> done) {
+  catch_up();
+  if (in_progress_ == 0) return done();
+  // What is in progress waits for sweeps that were asked for before this one.
+  sweeper_.request([done = std::move(done)](const Sweeper::Result&) { done(); });
 }
 
 // When a holder let go after the refusal: the kernel told of it since.
@@ -264,20 +273,15 @@ void Core::add_releases(model::Failure& f) {
 }
 
 void Core::finish(Diagnosis& diagnosis) {
-  add_releases(diagnosis.failure());
-  if (diagnosis.provisional() == 0)
-    if (auto folded = failures_.fold(diagnosis.failure(), diagnosis.failure().time)) {
-      diagnosis.set_finished();
-      return publish_failure(std::move(folded));
-    }
+  model::Failure& known = diagnosis.failure();
+  add_releases(known);
+  if (auto folded = failures_.fold(known, known.time)) return publish_failure(std::move(folded));
   model::Failure f = diagnosis.finish();
-  diagnosis.set_finished();
   if (f.blockers.size() > max_kept_blockers) {
     f.blockers_left_out = f.blockers.size() - max_kept_blockers;
     f.blockers.resize(max_kept_blockers);
   }
-  const uint64_t id = diagnosis.provisional();
-  publish_failure(id != 0 ? failures_.replace(id, std::move(f)) : failures_.add(std::move(f)));
+  publish_failure(failures_.add(std::move(f)));
 }
 
 void Core::publish_failure(std::shared_ptr<const model::Failure> failure) {

@@ -40,6 +40,8 @@ class Core {
   // Takes in everything the kernel has told so far: to be called before any
   // question is answered.
   void catch_up();
+  // Calls `done` when every refusal taken in so far is among the failures.
+  void when_diagnosed(std::function<void()> done);
   // A whole walk, merged into the table, and how the table differed before.
   struct Snapshot {
     model::PortView view;
@@ -113,6 +115,7 @@ class Core {
 
   std::deque<model::RefusedCall> refused_;
   Searched searched_;
+  size_t in_progress_ = 0; // diagnoses that wait for their processes
   std::list<EventSink> sinks_;
 
   boost::asio::io_context& io_;

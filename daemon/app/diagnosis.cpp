@@ -93,8 +93,7 @@ Diagnosis::Diagnosis(model::RefusedCall refused, const model::BindTable& table,
     const model::SocketId id = conflict.socket->id;
     const auto then = std::find_if(refused_.known.begin(), refused_.known.end(),
                                    [&](const model::Binding& b) { return b.socket.id == id; });
-    add_history(failure_.blockers.back(),
-                then != refused_.known.end() ? &*then : table.find(id));
+    add_history(failure_.blockers.back(), then != refused_.known.end() ? &*then : table.find(id));
   }
 }
 

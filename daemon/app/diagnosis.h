@@ -31,13 +31,6 @@ class Diagnosis {
   // The failure with its words, from what failure().blockers says of processes.
   [[nodiscard]] model::Failure finish();
 
-  // Number under which a first version was kept while processes are looked up;
-  // 0 = none.
-  [[nodiscard]] uint64_t provisional() const { return provisional_; }
-  void set_provisional(uint64_t id) { provisional_ = id; }
-  [[nodiscard]] bool finished() const { return finished_; }
-  void set_finished() { finished_ = true; }
-
  private:
   const HostView& host_;
   model::RefusedCall refused_;
@@ -45,8 +38,6 @@ class Diagnosis {
   rules::HostFacts facts_;
   rules::Verdict verdict_; // points into refused_.view
   model::Failure failure_;
-  uint64_t provisional_ = 0;
-  bool finished_ = false;
 };
 
 // What the caller asked for, as the rules take it.

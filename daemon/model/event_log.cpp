@@ -74,8 +74,8 @@ bool is_same_refusal(const Failure& a, const Failure& b) {
          std::equal(a.blockers.begin(), a.blockers.end(), b.blockers.begin(), b.blockers.end(),
                     [](const Blocker& x, const Blocker& y) {
                       return x.socket.id == y.socket.id && x.socket.inode == y.socket.inode &&
-                             x.socket.state == y.socket.state &&
-                             x.socket.flags == y.socket.flags && same_holders(x, y);
+                             x.socket.state == y.socket.state && x.socket.flags == y.socket.flags &&
+                             same_holders(x, y);
                     });
 }
 
@@ -93,6 +93,10 @@ std::shared_ptr<const Failure> FailureLog::add(Failure f) {
   seen_ += f.count;
   f.id = next_id_++;
   bytes_ += size_of(f);
+  // Sockets that outlive the entries they stand in would stay here for ever.
+  if (by_socket_.size() > 8 * max_entries_) by_socket_.clear();
+  for (const Blocker& b : f.blockers)
+    if (b.released_at == 0) by_socket_.emplace(b.socket.id, f.id);
   failures_.push_back(std::make_shared<const Failure>(std::move(f)));
   while (failures_.size() > 1 && (failures_.size() > max_entries_ || bytes_ > max_bytes_)) {
     bytes_ -= size_of(*failures_.front());
@@ -101,16 +105,18 @@ std::shared_ptr<const Failure> FailureLog::add(Failure f) {
   return failures_.back();
 }
 
-std::shared_ptr<const Failure> FailureLog::replace(uint64_t id, Failure f) {
-  f.id = id;
-  const size_t bytes = size_of(f);
-  auto better = std::make_shared<const Failure>(std::move(f));
-  const auto entry = std::find_if(failures_.rbegin(), failures_.rend(),
-                                  [&](const auto& old) { return old->id == id; });
-  if (entry == failures_.rend()) return better; // dropped meanwhile
-  bytes_ += bytes - size_of(**entry);
-  *entry = better;
-  return better;
+void FailureLog::note_release(SocketId id, MonoNs time) {
+  const auto [first, last] = by_socket_.equal_range(id);
+  for (auto entry = first; entry != last; ++entry) {
+    const uint64_t oldest = failures_.empty() ? next_id_ : failures_.front()->id;
+    if (entry->second < oldest) continue;
+    auto& kept = failures_[entry->second - oldest]; // numbers have no holes
+    auto told = std::make_shared<Failure>(*kept);
+    for (Blocker& b : told->blockers)
+      if (b.socket.id == id && b.released_at == 0 && time >= told->time) b.released_at = time;
+    kept = std::move(told);
+  }
+  by_socket_.erase(first, last);
 }
 
 std::vector<std::shared_ptr<const Failure>> FailureLog::select(const Filter& f) const {

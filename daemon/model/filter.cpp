@@ -48,12 +48,12 @@ bool Filter::matches(const ProcessRef& binder, std::span<const Holder> holders) 
 
 bool Filter::matches(const Failure& f) const {
   // The port that a person means by a failed connect is that of the destination.
-  const bool port = in_ranges(ports, f.asked.port) ||
-                    (f.call == Call::connect && in_ranges(ports, f.peer.port));
-  return any_of_or_empty(protos, f.proto) && port &&
-         (!addr || f.asked.addr == *addr) && (!uid || f.uid == *uid) &&
-         (!netns || f.netns == *netns) && any_of_or_empty(rules, f.rule) &&
-         in_time(*this, f.first_time, f.time) && matches(f.process, {});
+  const bool port =
+      in_ranges(ports, f.asked.port) || (f.call == Call::connect && in_ranges(ports, f.peer.port));
+  return any_of_or_empty(protos, f.proto) && port && (!addr || f.asked.addr == *addr) &&
+         (!uid || f.uid == *uid) && (!netns || f.netns == *netns) &&
+         any_of_or_empty(rules, f.rule) && in_time(*this, f.first_time, f.time) &&
+         matches(f.process, {});
 }
 
 bool Filter::matches(const Event& e) const {

@@ -104,22 +104,6 @@ TEST_F(ScenarioOfFewPorts, BindAddressNoPortSharesPortsBetweenDestinations) {
 
 // Ports that were taken without the option stay taken for who sets it: the
 // advice is true only when it says so.
-TEST_F(ScenarioOfFewPorts, BindAddressNoPortDoesNotShareWithThoseWithoutIt) {
-  listening(a, a.tcp(), "0.0.0.0", service);
-  for (int i = 0; i < ports_in_range; ++i) {
-    const int fd = bound(b, b.tcp(), "127.0.0.1", 0);
-    ASSERT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
-  }
-  const Json f = refused_bind(b, b.tcp(), "127.0.0.1", 0);
-  expect_rule(f, "ephemeral-exhausted");
-  const int fd = without_port("127.0.0.1");
-  ASSERT_EQ(b.connect(fd, "127.0.0.2", service).error, EADDRNOTAVAIL);
-  EXPECT_TRUE(advises(f, "IP_BIND_ADDRESS_NO_PORT")) << f.dump(1);
-  EXPECT_FALSE(advises(f, "set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: ports "
-                          "are then shared between destinations"))
-      << "the socket that failed cannot help itself: " << f.dump(1);
-}
-
 // A cgroup of version 2 of its own, with a program that refuses every bind.
 class RefusingCgroup {
  public:

@@ -127,8 +127,27 @@ TEST(FailureLog, WhatWasWorkedOutDoesNotTellRefusalsApart) {
   explained.complete = false;
   explained.time = 9;
   explained.tid = 5;
-  explained.blockers[0].holders = {{process(1), 3}};
   EXPECT_TRUE(is_same_refusal(explained, blocked_by({SocketOf(1)})));
+}
+
+TEST(FailureLog, ASocketInOtherHandsIsAnotherRefusal) {
+  const Failure before = blocked_by({SocketOf(1)});
+  Failure other = before;
+  other.blockers[0].holders = {{process(1), 3}};
+  EXPECT_FALSE(is_same_refusal(before, other));
+  other = before;
+  other.blockers[0].binder_exited = true;
+  EXPECT_FALSE(is_same_refusal(before, other));
+}
+
+TEST(FailureLog, TellsWhenTheSocketInTheWayWasReleased) {
+  FailureLog log(10, 1 << 20);
+  Failure f = blocked_by({SocketOf(1)});
+  f.time = 100;
+  (void)log.add(f);
+  log.note_release(f.blockers[0].socket.id, 150);
+  log.note_release(f.blockers[0].socket.id, 200);
+  EXPECT_EQ(log.select({})[0]->blockers[0].released_at, 150u);
 }
 
 TEST(FailureLog, DoesNotFoldDifferentRefusals) {

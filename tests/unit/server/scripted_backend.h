@@ -68,11 +68,11 @@ class ScriptedBackend final : public server::Backend {
     if (!broken.empty()) return done(fail(broken));
     done(std::make_unique<Cursor>(*this, std::move(query)));
   }
-  std::vector<std::shared_ptr<const model::Failure>> failures(const model::Filter& f) override {
-    std::vector<std::shared_ptr<const model::Failure>> out;
+  void failures(model::Filter f, Done<Failures> done) override {
+    Failures out;
     for (const auto& x : kept_failures)
       if (f.matches(*x)) out.push_back(x);
-    return out;
+    done(std::move(out));
   }
   std::vector<model::Event> events(const model::Filter& f) override {
     std::vector<model::Event> out;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 namespace bindlens::model {
@@ -42,8 +43,8 @@ class FailureLog {
   [[nodiscard]] std::shared_ptr<const Failure> fold(const Failure& same, MonoNs time);
   // Numbers and keeps it.
   std::shared_ptr<const Failure> add(Failure f);
-  // Puts `f`, which knows more, in the place of the entry with that number.
-  std::shared_ptr<const Failure> replace(uint64_t id, Failure f);
+  // A socket gave its port back: said in the entries in whose way it stood.
+  void note_release(SocketId id, MonoNs time);
   [[nodiscard]] std::vector<std::shared_ptr<const Failure>> select(const Filter& f) const;
   [[nodiscard]] size_t size() const { return failures_.size(); }
   [[nodiscard]] size_t bytes() const { return bytes_; }
@@ -56,6 +57,8 @@ class FailureLog {
   uint64_t next_id_ = 1;
   uint64_t seen_ = 0;
   std::deque<std::shared_ptr<const Failure>> failures_; // newest last
+  // Numbers of the entries a socket stands in, to be told of its release.
+  std::unordered_multimap<SocketId, uint64_t> by_socket_;
 };
 
 // The same thing happened again: everything that tells two refusals apart, but

@@ -27,7 +27,7 @@ struct Blocker {
   MonoNs bound_at = 0; // 0 = before the daemon started
   ProcessRef binder;   // who bound it, as observed
   bool binder_exited = false;
-  MonoNs released_at = 0; // it gave its port back after the refusal; 0 = not seen
+  MonoNs released_at = 0;      // it gave its port back after the refusal; 0 = not seen
   std::vector<Holder> holders; // processes that had it open when asked, right after the failure
   bool holders_known = false;  // false: they could not be listed in time
 };

@@ -14,10 +14,10 @@ namespace bindlens::model {
 struct RefusedCall {
   CallRecord call;
   ProcessRef process;
-  PortView view;       // empty when the kernel did not look at a bucket
+  PortView view;              // empty when the kernel did not look at a bucket
   std::vector<Binding> known; // what the table knew then of the sockets in `view`
-  bool walked = false; // `view` was made inside the call
-  bool whole = true;   // … and reached the end of the bucket, which held still
+  bool walked = false;        // `view` was made inside the call
+  bool whole = true;          // … and reached the end of the bucket, which held still
 };
 
 // Turns records into changes of the table, events, and refused calls.

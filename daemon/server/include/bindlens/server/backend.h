@@ -42,8 +42,9 @@ class Backend {
 
   virtual void list_sockets(SocketQuery query, Done<std::unique_ptr<SocketCursor>> done) = 0;
 
-  // Newest first.
-  virtual std::vector<std::shared_ptr<const model::Failure>> failures(const model::Filter& f) = 0;
+  // Newest first; waits for refusals whose processes are still looked up.
+  using Failures = std::vector<std::shared_ptr<const model::Failure>>;
+  virtual void failures(model::Filter filter, Done<Failures> done) = 0;
   // Oldest first, everything still in memory that matches.
   virtual std::vector<model::Event> events(const model::Filter& f) = 0;
 
