@@ -101,15 +101,16 @@ void get_sockets(const Exchange& x) {
 void get_failures(const Exchange& x) {
   const auto want = wanted(x, Listing::failures);
   if (!want) return x.answer(error_reply(want.error()));
-  const auto limit = want->spec.limit;
-  x.context->backend.failures(want->filter, [x, limit](Result<Backend::Failures> failures) {
-    if (!failures) return x.answer(error_reply(failures.error()));
-    if (limit && failures->size() > *limit) failures->resize(*limit);
-    x.answer(list_reply(list_source(*std::move(failures),
-                                    [context = x.context](std::string& out, const auto& failure) {
-                                      protocol::append_failure(out, *failure, context->names);
-                                    })));
-  });
+  x.context->backend.failures(
+      want->filter, [answer = x.answer, context = x.context,
+                     limit = want->spec.limit](Result<Backend::Failures> failures) {
+        if (!failures) return answer(error_reply(failures.error()));
+        if (limit && failures->size() > *limit) failures->resize(*limit);
+        answer(list_reply(
+            list_source(*std::move(failures), [context](std::string& out, const auto& failure) {
+              protocol::append_failure(out, *failure, context->names);
+            })));
+      });
 }
 
 void get_events(const Exchange& x) {
