@@ -85,9 +85,9 @@ apt_get_logged() {
     fail 3 "apt-get $2 failed: look at the lines above, and at the machine's apt sources"
 }
 
-# build PRESET: configures and builds; the output is shown only on failure.
+# build PRESET [TARGET...]: configures and builds; the output is shown only on failure.
 build() {
   local preset=$1 log=$root/build/log/build-$1.log
   say "building preset $preset"
-  (cd "$root" && run_logged "$log" cmake --preset "$preset" && run_logged "$log" cmake --build --preset "$preset")
+  (cd "$root" && run_logged "$log" cmake --preset "$preset" && run_logged "$log" cmake --build --preset "$preset" ${2:+--target "${@:2}"})
 }

@@ -41,6 +41,7 @@ std::string place_of(const Blocker& b) {
 
 std::string who(const Blocker& b, const Names& names) {
   if (std::string p = processes_of(b); !p.empty()) return p + place_of(b);
+  if (b.binder && b.binder_exited) return process_name(*b.binder) + ", which has exited,";
   const model::Socket& s = b.socket;
   if (in_time_wait(s)) return "a TIME_WAIT socket";
   if (s.is(SocketFlag::kernel)) return "the kernel itself";
