@@ -185,7 +185,8 @@ bool same_tuple(const Request& r, const Asker& a, const HostFacts& facts, const 
   if (h.id == a.self && a.self != 0) return false;
   if (h.local.port != port || h.netns != a.netns || h.peer.port != r.peer.port) return false;
   if (!same_address(bound_address(h.peer.addr, false), destination(r, a))) return false;
-  const bool source_known = a.addr.specific();
+  // ::ffff:0.0.0.0 stays what it is on the way to an IPv6 address.
+  const bool source_known = a.addr.specific() || (a.addr.mapped && !r.peer.addr.as_v4());
   if (source_known && !same_address(bound_address(h), a.addr)) return false;
   const uint32_t vrf = vrf_of(facts, a.dev);
   if (h.dev == 0) return vrf == 0 || facts.tcp_l3mdev_accept.value_or(false);

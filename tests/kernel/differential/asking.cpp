@@ -67,13 +67,17 @@ Proto proto_of(Transport t) {
   return Proto::tcp;
 }
 
+int tcp_state(const Slot& s) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return ::getsockopt(s.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_state
+                                                                            : TCP_CLOSE;
+}
+
 // TCP_CLOSE, which bind and listen ask for.
 bool in_close(const Slot& s) {
   if (!is_tcp(s.transport)) return !s.connected;
-  tcp_info info{};
-  socklen_t size = sizeof info;
-  if (::getsockopt(s.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
-  return info.tcpi_state == TCP_CLOSE;
+  return tcp_state(s) == TCP_CLOSE;
 }
 
 void read_options(const Slot& s, rules::Request& r) {
@@ -149,6 +153,11 @@ bool World::request_for(const Op& op, rules::Request& r) const {
   }
 }
 
+bool World::in_syn_sent(unsigned slot) const {
+  const Slot& s = sockets_[slot];
+  return is_tcp(s.transport) && tcp_state(s) == TCP_SYN_SENT;
+}
+
 uint16_t World::own_port(unsigned slot) const {
   return name_of(sockets_[slot].fd).port;
 }
@@ -169,7 +178,9 @@ void World::complete_from(const bindlens::model::PortView& view, const Op& op,
   }
   // getsockname() goes on to show the port of a connection that was dissolved.
   if (!in_table && op.kind != Kind::bind) r.local.port = 0;
-  if (op.kind == Kind::connect && is_tcp(s.transport) && r.local.addr.is_wildcard())
+  const bool keeps_source = r.local.addr.is_v4_mapped() && !r.peer.addr.as_v4();
+  if (op.kind == Kind::connect && is_tcp(s.transport) && r.local.addr.is_wildcard() &&
+      !keeps_source)
     r.local.addr = source_for(r.peer.addr);
 }
 

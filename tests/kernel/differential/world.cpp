@@ -284,6 +284,8 @@ int World::perform(const Op& op) {
   case Kind::send:
     return send(op);
   case Kind::shut:
+    // An attempt to connect is taken back by it (inet_shutdown()).
+    if (in_syn_sent(op.slot)) s.connected = false;
     if (::shutdown(s.fd.get(), SHUT_RDWR) == 0) s.listening = false;
     return -1;
   case Kind::close:
