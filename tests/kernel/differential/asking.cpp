@@ -70,8 +70,8 @@ Proto proto_of(Transport t) {
 int tcp_state(const Slot& s) {
   tcp_info info{};
   socklen_t size = sizeof info;
-  return ::getsockopt(s.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_state
-                                                                            : TCP_CLOSE;
+  if (::getsockopt(s.fd.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return TCP_CLOSE;
+  return info.tcpi_state;
 }
 
 // TCP_CLOSE, which bind and listen ask for.
