@@ -43,8 +43,8 @@ static __always_inline int call_begin(void* sk, int fd, __u32 type, const void* 
   void* member = table_socket(sk, &protocol);
   if (!is_tracked_protocol(protocol)) return 0;
   struct inflight f = {.sk = (__u64)sk, .fd = fd, .type = type};
-  f.old_port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
-  if (member && !f.old_port) f.old_port = BPF_CORE_READ((struct sock*)member, __sk_common.skc_num);
+  f.old_port = READ((struct sock*)sk, __sk_common.skc_num);
+  if (member && !f.old_port) f.old_port = READ((struct sock*)member, __sk_common.skc_num);
   if (f.old_port) f.flags |= BL_CF_WAS_BOUND;
   if (type != BL_REC_LISTEN) read_request(&f, addr, user);
   if (!user && type != BL_REC_LISTEN) f.flags |= BL_CF_IN_KERNEL;
@@ -80,9 +80,9 @@ static __always_inline void emit_release(void* sk, __u8 type, __u32 protocol, __
   struct bl_release* r = record_reserve(sizeof(*r), type, hook);
   if (!r) return;
   r->sk = (__u64)sk;
-  r->netns = netns_inum(BPF_CORE_READ((struct sock*)sk, __sk_common.skc_net.net));
+  r->netns = netns_inum(READ((struct sock*)sk, __sk_common.skc_net.net));
   r->port = port;
-  r->family = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_family);
+  r->family = READ((struct sock*)sk, __sk_common.skc_family);
   r->protocol = protocol;
   r->pid = bpf_get_current_pid_tgid() >> 32;
   r->flags = 0;
@@ -118,7 +118,7 @@ static __always_inline void tell_call(const struct inflight* f, int ret, __u8 ho
   __u32 protocol;
   void* sk = table_socket((void*)f->sk, &protocol);
   if (!sk) return;
-  __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
+  __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
   if (is_news(f, ret, port)) {
     emit_call(f, sk, protocol, ret, hook);
   } else if (f->type == BL_REC_CONNECT && f->old_port && !port && protocol != IPPROTO_TCP) {

@@ -11,10 +11,8 @@
 #ifndef BINDLENS_COMPAT_H
 #define BINDLENS_COMPAT_H
 
-#include "vmlinux.h"
+#include "read.h"
 
-#include <bpf/bpf_core_read.h>
-#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -80,9 +78,9 @@ static __always_inline bool compat_has_bhash2_owners(void) {
 /* First node of the list of sockets (before 6.8) or of address buckets. */
 static __always_inline void* compat_bucket_first(void* tb) {
   if (bpf_core_field_exists(((struct inet_bind_bucket___from_6_8*)0)->bhash2))
-    return BPF_CORE_READ((struct inet_bind_bucket___from_6_8*)tb, bhash2.first);
+    return READ((struct inet_bind_bucket___from_6_8*)tb, bhash2.first);
   if (bpf_core_field_exists(((struct inet_bind_bucket___before_6_8*)0)->owners))
-    return BPF_CORE_READ((struct inet_bind_bucket___before_6_8*)tb, owners.first);
+    return READ((struct inet_bind_bucket___before_6_8*)tb, owners.first);
   return NULL;
 }
 
@@ -90,46 +88,46 @@ static __always_inline void* compat_bucket_first(void* tb) {
 static __always_inline void* compat_bucket2_first(void* node) {
   if (!bpf_core_field_exists(((struct inet_bind2_bucket___from_6_8*)0)->bhash_node)) return NULL;
   void* tb2 = node - bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, bhash_node);
-  return BPF_CORE_READ((struct inet_bind2_bucket___from_6_8*)tb2, owners.first);
+  return READ((struct inet_bind2_bucket___from_6_8*)tb2, owners.first);
 }
 
 static __always_inline struct inet_hashinfo* compat_tcp_hashinfo(struct sock* sk) {
-  struct inet_hashinfo* h = BPF_CORE_READ(sk, __sk_common.skc_prot, h.hashinfo);
-  return h ? h : BPF_CORE_READ(sk, __sk_common.skc_net.net, ipv4.tcp_death_row.hashinfo);
+  struct inet_hashinfo* h = READ(sk, __sk_common.skc_prot, h.hashinfo);
+  return h ? h : READ(sk, __sk_common.skc_net.net, ipv4.tcp_death_row.hashinfo);
 }
 
 static __always_inline struct udp_table* compat_udp_table(struct sock* sk) {
   if (bpf_core_field_exists(((struct proto*)0)->h.udp_table)) {
-    struct udp_table* t = BPF_CORE_READ(sk, __sk_common.skc_prot, h.udp_table);
+    struct udp_table* t = READ(sk, __sk_common.skc_prot, h.udp_table);
     if (t) return t;
   }
   if (!bpf_core_field_exists(((struct netns_ipv4___from_6_2*)0)->udp_table)) return NULL;
-  struct net___from_6_2* net = (void*)BPF_CORE_READ(sk, __sk_common.skc_net.net);
-  return BPF_CORE_READ(net, ipv4.udp_table);
+  struct net___from_6_2* net = (void*)READ(sk, __sk_common.skc_net.net);
+  return READ(net, ipv4.udp_table);
 }
 
 /* BL_SF_FREEBIND, _TRANSPARENT and _BIND_NO_PORT of a full inet socket. */
 static __always_inline __u32 compat_inet_flags(void* inet) {
   __u32 flags = 0;
   if (bpf_core_field_exists(((struct inet_sock___from_6_6*)0)->inet_flags)) {
-    unsigned long bits = BPF_CORE_READ((struct inet_sock___from_6_6*)inet, inet_flags);
+    unsigned long bits = READ((struct inet_sock___from_6_6*)inet, inet_flags);
     if (bits & (1ul << INET_FLAGS_FREEBIND_BIT)) flags |= BL_SF_FREEBIND;
     if (bits & (1ul << INET_FLAGS_TRANSPARENT_BIT)) flags |= BL_SF_TRANSPARENT;
     if (bits & (1ul << INET_FLAGS_BIND_ADDRESS_NO_PORT_BIT)) flags |= BL_SF_BIND_NO_PORT;
   } else if (bpf_core_field_exists(((struct inet_sock___before_6_6*)0)->freebind)) {
     struct inet_sock___before_6_6* s = inet;
-    if (BPF_CORE_READ_BITFIELD_PROBED(s, freebind)) flags |= BL_SF_FREEBIND;
-    if (BPF_CORE_READ_BITFIELD_PROBED(s, transparent)) flags |= BL_SF_TRANSPARENT;
-    if (BPF_CORE_READ_BITFIELD_PROBED(s, bind_address_no_port)) flags |= BL_SF_BIND_NO_PORT;
+    if (READ_BITS(s, freebind)) flags |= BL_SF_FREEBIND;
+    if (READ_BITS(s, transparent)) flags |= BL_SF_TRANSPARENT;
+    if (READ_BITS(s, bind_address_no_port)) flags |= BL_SF_BIND_NO_PORT;
   }
   return flags;
 }
 
 static __always_inline __u32 compat_file_refs(struct file* f) {
   if (bpf_core_field_exists(((struct file___from_6_13*)0)->f_ref))
-    return (__u32)BPF_CORE_READ((struct file___from_6_13*)f, f_ref.refcnt.counter) + 1;
+    return (__u32)READ((struct file___from_6_13*)f, f_ref.refcnt.counter) + 1;
   if (bpf_core_field_exists(((struct file___before_6_13*)0)->f_count))
-    return (__u32)BPF_CORE_READ((struct file___before_6_13*)f, f_count.counter);
+    return (__u32)READ((struct file___before_6_13*)f, f_count.counter);
   return 0;
 }
 
@@ -137,18 +135,18 @@ static __always_inline __u32 compat_file_refs(struct file* f) {
  * the type nor the member. */
 static __always_inline bool compat_is_mptcp(void* sk) {
   if (!bpf_core_field_exists(((struct tcp_sock*)0)->is_mptcp)) return false;
-  return BPF_CORE_READ((struct tcp_sock*)sk, is_mptcp);
+  return READ((struct tcp_sock*)sk, is_mptcp);
 }
 
 static __always_inline void* compat_mptcp_first(void* sk) {
   if (!bpf_core_field_exists(((struct mptcp_sock*)0)->first)) return NULL;
-  return BPF_CORE_READ((struct mptcp_sock*)sk, first);
+  return READ((struct mptcp_sock*)sk, first);
 }
 
 static __always_inline bool compat_group_has_closed(struct sock_reuseport* group) {
   if (!bpf_core_field_exists(((struct sock_reuseport___from_5_14*)0)->num_closed_socks))
     return false;
-  return BPF_CORE_READ((struct sock_reuseport___from_5_14*)group, num_closed_socks) != 0;
+  return READ((struct sock_reuseport___from_5_14*)group, num_closed_socks) != 0;
 }
 
 #endif /* BINDLENS_COMPAT_H */

@@ -24,12 +24,12 @@ int BPF_KPROBE(kp_connect_enter, int fd, void* addr) {
 /* io_uring comes in below the system call (6.11). */
 SEC("kprobe/__sys_bind_socket")
 int BPF_KPROBE(kp_bind_socket_enter, struct socket* socket, void* addr) {
-  return call_begin(BPF_CORE_READ(socket, sk), -1, BL_REC_BIND, addr, false);
+  return call_begin(READ(socket, sk), -1, BL_REC_BIND, addr, false);
 }
 
 SEC("kprobe/__sys_listen_socket")
 int BPF_KPROBE(kp_listen_socket_enter, struct socket* socket) {
-  return call_begin(BPF_CORE_READ(socket, sk), -1, BL_REC_LISTEN, NULL, false);
+  return call_begin(READ(socket, sk), -1, BL_REC_LISTEN, NULL, false);
 }
 
 /* Attached to the return of each of them. */

@@ -39,7 +39,7 @@ int BPF_PROG(fx_connect_exit, int fd, void* addr, int len, int ret) {
 /* io_uring comes in below the system call (6.11). */
 SEC("fentry/__sys_bind_socket")
 int BPF_PROG(fe_bind_socket_enter, struct socket* socket, void* addr) {
-  return call_begin(BPF_CORE_READ(socket, sk), -1, BL_REC_BIND, addr, false);
+  return call_begin(READ(socket, sk), -1, BL_REC_BIND, addr, false);
 }
 
 SEC("fexit/__sys_bind_socket")
@@ -49,7 +49,7 @@ int BPF_PROG(fx_bind_socket_exit, struct socket* socket, void* addr, int len, in
 
 SEC("fentry/__sys_listen_socket")
 int BPF_PROG(fe_listen_socket_enter, struct socket* socket) {
-  return call_begin(BPF_CORE_READ(socket, sk), -1, BL_REC_LISTEN, NULL, false);
+  return call_begin(READ(socket, sk), -1, BL_REC_LISTEN, NULL, false);
 }
 
 SEC("fexit/__sys_listen_socket")

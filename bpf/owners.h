@@ -16,7 +16,7 @@ int owners(struct bpf_iter__task_file* ctx) {
   __u32 protocol;
   sk = table_socket(sk, &protocol);
   if (!sk || !is_tracked_protocol(protocol)) return 0;
-  if (!BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num)) return 0;
+  if (!READ((struct sock*)sk, __sk_common.skc_num)) return 0;
   struct bl_owner owner = {.sk = (__u64)sk, .pid = task->tgid, .fd = ctx->fd};
   bpf_seq_write(ctx->meta->seq, &owner, sizeof(owner));
   return 0;

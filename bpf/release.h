@@ -14,15 +14,15 @@
  */
 static __always_inline bool is_marked(void* sk) {
   return children_unmarked ||
-         BPF_CORE_READ((struct sock*)sk, __sk_common.skc_cookie.counter) != 0 ||
-         (BPF_CORE_READ_BITFIELD_PROBED((struct sock*)sk, sk_userlocks) & 8);
+         READ((struct sock*)sk, __sk_common.skc_cookie.counter) != 0 ||
+         (READ_BITS((struct sock*)sk, sk_userlocks) & 8);
 }
 
 /* Entry of inet_put_port(): the port is still there. */
 static __always_inline int tcp_released(void* sk, __u8 hook) {
-  __u32 protocol = BPF_CORE_READ((struct sock*)sk, sk_protocol);
-  __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
-  __u8 state = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_state);
+  __u32 protocol = READ((struct sock*)sk, sk_protocol);
+  __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
+  __u8 state = READ((struct sock*)sk, __sk_common.skc_state);
   if (protocol != IPPROTO_TCP || !port) return 0;
   if (state == TCP_LISTEN || is_marked(sk)) emit_release(sk, BL_REC_RELEASE, protocol, port, hook);
   return 0;
@@ -30,8 +30,8 @@ static __always_inline int tcp_released(void* sk, __u8 hook) {
 
 /* Entry of udp_lib_unhash(), or the close of a UDP socket. */
 static __always_inline int udp_released(void* sk, __u8 hook) {
-  __u32 protocol = BPF_CORE_READ((struct sock*)sk, sk_protocol);
-  __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
+  __u32 protocol = READ((struct sock*)sk, sk_protocol);
+  __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
   if ((protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && port && is_inet(sk))
     emit_release(sk, BL_REC_RELEASE, protocol, port, hook);
   return 0;
@@ -43,7 +43,7 @@ static __always_inline int udp_released(void* sk, __u8 hook) {
  * copy is not. A socket bound to a number asked for keeps it until destroyed.
  */
 static __always_inline int tcp_closed(void* sk, int old_state) {
-  __u16 port = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_num);
+  __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
   if (port) {
     __u64 key = bpf_get_current_pid_tgid();
     /* Not when listen() itself failed: the socket never listened. */
@@ -52,7 +52,7 @@ static __always_inline int tcp_closed(void* sk, int old_state) {
     return 0;
   }
   if (!release_by_state) return 0;
-  port = bpf_ntohs(BPF_CORE_READ((struct inet_sock*)sk, inet_sport));
+  port = bpf_ntohs(READ((struct inet_sock*)sk, inet_sport));
   if (port && (old_state == TCP_LISTEN || is_marked(sk)))
     emit_release(sk, BL_REC_RELEASE, IPPROTO_TCP, port, BL_HOOK_TRACEPOINT);
   return 0;
@@ -61,15 +61,15 @@ static __always_inline int tcp_closed(void* sk, int old_state) {
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tp_state, struct sock* sk, int old_state, int new_state) {
   if (new_state != TCP_CLOSE) return 0;
-  if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP) return 0;
+  if (READ(sk, sk_protocol) != IPPROTO_TCP) return 0;
   return tcp_closed(sk, old_state);
 }
 
 /* The end of a socket that still had its port. */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(tp_destroy, struct sock* sk) {
-  __u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
-  if (port && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP)
+  __u16 port = READ(sk, __sk_common.skc_num);
+  if (port && READ(sk, sk_protocol) == IPPROTO_TCP)
     emit_release(sk, BL_REC_RELEASE, IPPROTO_TCP, port, BL_HOOK_TRACEPOINT);
   return 0;
 }

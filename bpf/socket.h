@@ -17,7 +17,7 @@ struct common_copy {
 };
 
 static __always_inline __u32 netns_inum(void* net) {
-  return BPF_CORE_READ((struct net*)net, ns.inum);
+  return READ((struct net*)net, ns.inum);
 }
 
 /* Bit-fields of the copy: the address is the stack's, the offsets are the kernel's. */
@@ -53,8 +53,8 @@ static __always_inline void read_timewait(struct bl_sock* out) {
   struct inet_timewait_sock* tw = (void*)out->sk;
   /* A mini-socket holds no reference on its namespace, whoever made its socket. */
   out->flags = (out->flags & ~BL_SF_KERNEL) | BL_SF_TIMEWAIT;
-  out->substate = BPF_CORE_READ(tw, tw_substate);
-  __u64 expires = BPF_CORE_READ(tw, tw_timer.expires);
+  out->substate = READ(tw, tw_substate);
+  __u64 expires = READ(tw, tw_timer.expires);
   __u64 now = bpf_jiffies64();
   __u32 hz = jiffies_per_second;
   if (hz && expires > now) out->tw_left_ms = (expires - now) * 1000 / hz;
@@ -63,13 +63,13 @@ static __always_inline void read_timewait(struct bl_sock* out) {
 /* Members that only a full socket has. */
 static __always_inline void read_full(struct bl_sock* out) {
   struct sock* sk = (void*)out->sk;
-  __u64 locks = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
+  __u64 locks = READ_BITS(sk, sk_userlocks);
   out->flags |= (locks & 8) ? BL_SF_PORT_LOCKED : 0;
   out->flags |= (locks & 4) ? BL_SF_ADDR_LOCKED : 0;
   out->flags |= (locks & 16) ? BL_SF_CONNECT_BIND : 0;
-  out->uid = BPF_CORE_READ(sk, sk_uid.val);
+  out->uid = READ(sk, sk_uid.val);
   out->flags |= compat_inet_flags(sk);
-  struct sock_reuseport* group = BPF_CORE_READ(sk, sk_reuseport_cb);
+  struct sock_reuseport* group = READ(sk, sk_reuseport_cb);
   if (group) {
     out->flags |= BL_SF_HAS_CB;
     if (compat_group_has_closed(group)) out->flags |= BL_SF_CLOSED_CB;
@@ -77,29 +77,29 @@ static __always_inline void read_full(struct bl_sock* out) {
   if (out->protocol == IPPROTO_TCP && compat_is_mptcp(sk)) out->flags |= BL_SF_MPTCP;
   if (out->protocol != IPPROTO_TCP && out->peer_port) out->flags |= BL_SF_CONNECTED_ADDR;
   if (out->state == TCP_LISTEN) {
-    out->backlog = BPF_CORE_READ(sk, sk_ack_backlog);
-    out->max_backlog = BPF_CORE_READ(sk, sk_max_ack_backlog);
+    out->backlog = READ(sk, sk_ack_backlog);
+    out->max_backlog = READ(sk, sk_max_ack_backlog);
   }
 }
 
 /* Owner side: the sockfs inode and the open file. */
 static __always_inline void read_file(struct bl_sock* out) {
   struct sock* sk = (void*)out->sk;
-  if (BPF_CORE_READ(sk, __sk_common.skc_flags) & (1ul << 4 /* SOCK_LINGER */)) {
+  if (READ(sk, __sk_common.skc_flags) & (1ul << 4 /* SOCK_LINGER */)) {
     out->flags |= BL_SF_LINGER;
-    __u64 ticks = BPF_CORE_READ(sk, sk_lingertime);
+    __u64 ticks = READ(sk, sk_lingertime);
     __u32 hz = jiffies_per_second;
     out->linger = hz ? ticks / hz : 0;
   }
-  struct socket* socket = BPF_CORE_READ(sk, sk_socket);
+  struct socket* socket = READ(sk, sk_socket);
   if (!socket) {
     out->flags |= BL_SF_ORPHAN;
     return;
   }
   struct socket_alloc* alloc = (void*)socket - bpf_core_field_offset(struct socket_alloc, socket);
-  out->inode = BPF_CORE_READ(alloc, vfs_inode.i_ino);
-  out->inode_uid = BPF_CORE_READ(alloc, vfs_inode.i_uid.val);
-  struct file* file = BPF_CORE_READ(socket, file);
+  out->inode = READ(alloc, vfs_inode.i_ino);
+  out->inode_uid = READ(alloc, vfs_inode.i_uid.val);
+  struct file* file = READ(socket, file);
   if (file) out->file_refs = compat_file_refs(file);
 }
 
@@ -128,14 +128,14 @@ static __always_inline bool read_sock(struct bl_sock* out, void* sk, __u8 protoc
 
 /* An MPTCP socket acts through its first subflow: that one is in the tables. */
 static __always_inline void* table_socket(void* sk, __u32* protocol) {
-  *protocol = BPF_CORE_READ((struct sock*)sk, sk_protocol);
+  *protocol = READ((struct sock*)sk, sk_protocol);
   if (*protocol != IPPROTO_MPTCP) return sk;
   *protocol = IPPROTO_TCP;
   return compat_mptcp_first(sk);
 }
 
 static __always_inline bool is_inet(void* sk) {
-  __u16 family = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_family);
+  __u16 family = READ((struct sock*)sk, __sk_common.skc_family);
   return family == AF_INET || family == AF_INET6;
 }
 

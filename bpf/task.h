@@ -9,10 +9,10 @@ static __always_inline void read_task(struct bl_task* out) {
   struct task_struct* task = (void*)bpf_get_current_task();
   __u64 id = bpf_get_current_pid_tgid();
   out->cgroup = bpf_get_current_cgroup_id();
-  out->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+  out->start_time = READ(task, group_leader, start_boottime);
   out->pid = id >> 32;
   out->tid = (__u32)id;
-  out->uid = BPF_CORE_READ(task, cred, euid.val);
+  out->uid = READ(task, cred, euid.val);
   out->pad = 0;
   bpf_get_current_comm(out->comm, sizeof(out->comm));
 }
@@ -20,17 +20,17 @@ static __always_inline void read_task(struct bl_task* out) {
 /* The struct sock of an open file, NULL when the file is no socket. */
 static __always_inline void* file_sock(struct file* file) {
   if (!file) return NULL;
-  __u16 mode = BPF_CORE_READ(file, f_inode, i_mode);
+  __u16 mode = READ(file, f_inode, i_mode);
   if ((mode & S_IFMT) != S_IFSOCK) return NULL;
-  struct socket* socket = BPF_CORE_READ(file, private_data);
-  return socket ? BPF_CORE_READ(socket, sk) : NULL;
+  struct socket* socket = READ(file, private_data);
+  return socket ? READ(socket, sk) : NULL;
 }
 
 static __always_inline void* current_fd_sock(int fd) {
   struct task_struct* task = (void*)bpf_get_current_task();
-  struct fdtable* fdt = BPF_CORE_READ(task, files, fdt);
-  if (!fdt || fd < 0 || (__u32)fd >= BPF_CORE_READ(fdt, max_fds)) return NULL;
-  struct file** array = BPF_CORE_READ(fdt, fd);
+  struct fdtable* fdt = READ(task, files, fdt);
+  if (!fdt || fd < 0 || (__u32)fd >= READ(fdt, max_fds)) return NULL;
+  struct file** array = READ(fdt, fd);
   struct file* file = NULL;
   bpf_probe_read_kernel(&file, sizeof(file), array + fd);
   return file_sock(file);

@@ -44,29 +44,29 @@ static __always_inline void walk_read_bucket(struct bl_walk* w, void* object) {
   b->protocol = walk_protocol(w);
   if (w->table != BL_TABLE_TCP) {
     w->row.kind = BL_ROW_SLOT;
-    b->count = BPF_CORE_READ((struct udp_hslot*)object, count);
+    b->count = READ((struct udp_hslot*)object, count);
     return;
   }
   struct inet_bind_bucket* tb = object;
   w->row.kind = BL_ROW_BUCKET;
   b->netns = w->known_inum;
   b->port = w->cur_port;
-  b->l3mdev = BPF_CORE_READ(tb, l3mdev);
-  b->fastreuse = BPF_CORE_READ(tb, fastreuse);
-  b->fastreuseport = BPF_CORE_READ(tb, fastreuseport);
-  b->fastuid = BPF_CORE_READ(tb, fastuid.val);
-  b->fast_family = BPF_CORE_READ(tb, fast_sk_family);
-  b->fast_v6only = BPF_CORE_READ(tb, fast_ipv6_only);
+  b->l3mdev = READ(tb, l3mdev);
+  b->fastreuse = READ(tb, fastreuse);
+  b->fastreuseport = READ(tb, fastreuseport);
+  b->fastuid = READ(tb, fastuid.val);
+  b->fast_family = READ(tb, fast_sk_family);
+  b->fast_v6only = READ(tb, fast_ipv6_only);
   if (b->fast_family == AF_INET6)
-    BPF_CORE_READ_INTO(&b->fast_addr, tb, fast_v6_rcv_saddr);
+    READ_INTO(&b->fast_addr, tb, fast_v6_rcv_saddr);
   else
-    *(__u32*)b->fast_addr = BPF_CORE_READ(tb, fast_rcv_saddr);
+    *(__u32*)b->fast_addr = READ(tb, fast_rcv_saddr);
 }
 
 static __always_inline void walk_read_sock(struct bl_walk* w, void* object) {
   struct sock_common* sk = object;
   w->row.kind = BL_ROW_SOCK;
-  w->row.udp_hash2 = w->table == BL_TABLE_TCP ? 0 : BPF_CORE_READ(sk, skc_u16hashes[1]);
+  w->row.udp_hash2 = w->table == BL_TABLE_TCP ? 0 : READ(sk, skc_u16hashes[1]);
   read_sock(&w->row.sock, sk, walk_protocol(w), w->known_inum, true);
 }
 
@@ -147,11 +147,11 @@ static __always_inline int walk_step_bucket(struct bl_walk* w) {
   w->head_done = 0;
   if (w->table == BL_TABLE_TCP) {
     head = (void*)w->table_addr + bucket * bpf_core_type_size(struct inet_bind_hashbucket);
-    w->node = (__u64)BPF_CORE_READ((struct inet_bind_hashbucket*)head, chain.first);
+    w->node = (__u64)READ((struct inet_bind_hashbucket*)head, chain.first);
     w->phase = WALK_TB;
   } else {
     head = (void*)w->table_addr + bucket * bpf_core_type_size(struct udp_hslot);
-    w->node = (__u64)BPF_CORE_READ((struct udp_hslot*)head, head.first);
+    w->node = (__u64)READ((struct udp_hslot*)head, head.first);
     w->phase = WALK_UDP;
   }
   if (!w->node) walk_next_bucket(w);
@@ -168,11 +168,11 @@ static __always_inline int walk_step_tb(struct bl_walk* w) {
     return 0;
   }
   struct inet_bind_bucket* tb = tb_of(w->node);
-  struct net* net = BPF_CORE_READ(tb, ib_net.net);
-  __u32 port = BPF_CORE_READ(tb, port);
-  w->node = (__u64)BPF_CORE_READ(tb, node.next);
+  struct net* net = READ(tb, ib_net.net);
+  __u32 port = READ(tb, port);
+  w->node = (__u64)READ(tb, node.next);
   if (w->port && w->port != port) return 0;
-  __u32 mix = BPF_CORE_READ(net, hash_mix);
+  __u32 mix = READ(net, hash_mix);
   if (((port + mix) & (w->buckets - 1)) != w->bucket) {
     walk_retry(w);
     return 0;
@@ -201,7 +201,7 @@ static __always_inline int walk_step_tb2(struct bl_walk* w) {
   }
   struct hlist_node* node = (void*)w->node2;
   w->sk_node = (__u64)compat_bucket2_first(node);
-  w->node2 = (__u64)BPF_CORE_READ(node, next);
+  w->node2 = (__u64)READ(node, next);
   w->phase = WALK_SK;
   return 0;
 }
@@ -213,9 +213,9 @@ static __always_inline int walk_step_sk(struct bl_walk* w) {
   }
   struct sock_common* sk =
       (void*)w->sk_node - bpf_core_field_offset(struct sock_common, skc_bind_node);
-  w->sk_node = (__u64)BPF_CORE_READ(sk, skc_bind_node.next);
-  if (BPF_CORE_READ(sk, skc_num) != w->cur_port ||
-      (__u64)BPF_CORE_READ(sk, skc_net.net) != w->net) {
+  w->sk_node = (__u64)READ(sk, skc_bind_node.next);
+  if (READ(sk, skc_num) != w->cur_port ||
+      (__u64)READ(sk, skc_net.net) != w->net) {
     walk_retry(w);
     return 0;
   }
@@ -229,9 +229,9 @@ static __always_inline int walk_step_udp(struct bl_walk* w) {
     return 0;
   }
   struct sock_common* sk = (void*)w->node - bpf_core_field_offset(struct sock_common, skc_node);
-  struct net* net = BPF_CORE_READ(sk, skc_net.net);
-  __u32 port = BPF_CORE_READ(sk, skc_num);
-  __u32 mix = BPF_CORE_READ(net, hash_mix);
+  struct net* net = READ(sk, skc_net.net);
+  __u32 port = READ(sk, skc_num);
+  __u32 mix = READ(net, hash_mix);
   if (((port + mix) & (w->buckets - 1)) != w->bucket) {
     walk_retry(w);
     return 0;
@@ -244,7 +244,7 @@ static __always_inline int walk_step_udp(struct bl_walk* w) {
     w->object_is_head = 1;
     return 0;
   }
-  w->node = (__u64)BPF_CORE_READ(sk, skc_node.next);
+  w->node = (__u64)READ(sk, skc_node.next);
   if (wanted) w->object = (__u64)sk;
   return 0;
 }
@@ -303,12 +303,12 @@ static __always_inline void walk_steps(struct bl_walk* w, __u32 steps) {
 static __always_inline bool walk_open(struct bl_walk* w, void* sk) {
   if (w->table == BL_TABLE_TCP) {
     struct inet_hashinfo* h = compat_tcp_hashinfo(sk);
-    w->table_addr = (__u64)BPF_CORE_READ(h, bhash);
-    w->buckets = BPF_CORE_READ(h, bhash_size);
+    w->table_addr = (__u64)READ(h, bhash);
+    w->buckets = READ(h, bhash_size);
   } else {
     struct udp_table* t = compat_udp_table(sk);
-    w->table_addr = (__u64)BPF_CORE_READ(t, hash);
-    w->buckets = BPF_CORE_READ(t, mask) + 1;
+    w->table_addr = (__u64)READ(t, hash);
+    w->buckets = READ(t, mask) + 1;
   }
   return w->table_addr && w->buckets && !(w->buckets & (w->buckets - 1));
 }
@@ -328,13 +328,13 @@ static __always_inline __u32 walk_refused(void* sk, __u32 protocol, __u16 port, 
   w->table = protocol == IPPROTO_TCP   ? BL_TABLE_TCP
              : protocol == IPPROTO_UDP ? BL_TABLE_UDP
                                        : BL_TABLE_UDPLITE;
-  struct net* net = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_net.net);
+  struct net* net = READ((struct sock*)sk, __sk_common.skc_net.net);
   w->netns = netns_inum(net);
   w->port = port;
   w->call = call;
   __u32 flags = BL_CF_TRUNCATED;
   if (walk_open(w, sk)) {
-    w->bucket = (port + BPF_CORE_READ(net, hash_mix)) & (w->buckets - 1);
+    w->bucket = (port + READ(net, hash_mix)) & (w->buckets - 1);
     w->end = w->bucket + 1;
     walk_steps(w, WALK_STEPS_REFUSED);
     flags = w->done ? BL_CF_HOLDERS : BL_CF_HOLDERS | BL_CF_TRUNCATED;
@@ -362,10 +362,10 @@ int walk(void* ctx) {
       return 0;
     }
     w->end = w->buckets;
-    struct net* net = BPF_CORE_READ((struct sock*)sk, __sk_common.skc_net.net);
+    struct net* net = READ((struct sock*)sk, __sk_common.skc_net.net);
     /* One port of the caller's own namespace is in one bucket. */
     if (w->port && w->netns == netns_inum(net)) {
-      __u32 mix = BPF_CORE_READ(net, hash_mix);
+      __u32 mix = READ(net, hash_mix);
       w->bucket = (w->port + mix) & (w->buckets - 1);
       w->end = w->bucket + 1;
     }

@@ -14,6 +14,13 @@ constexpr uint32_t min_ring = 4096;
 // Sizes as people write them: 65536, 64K, 8M.
 const CLI::AsSizeValue size_text(false);
 
+std::vector<std::string> disableable() {
+  std::vector<std::string> names = kernel::hook_names();
+  for (std::string& name : kernel::reading_names())
+    names.push_back(std::move(name));
+  return names;
+}
+
 void add_flags(CLI::App& app, Options& o, std::string& tier, std::vector<std::string>& disabled) {
   app.add_option("--socket", o.socket, "Unix socket of the API")->capture_default_str();
   app.add_option(
@@ -26,7 +33,7 @@ void add_flags(CLI::App& app, Options& o, std::string& tier, std::vector<std::st
   app.add_option(
          "--disable-hook", disabled,
          "Do without a hook (\"bind\") or one route to it (\"bind/trampoline\"); repeatable")
-      ->check(CLI::IsMember(kernel::hook_names()).description(""));
+      ->check(CLI::IsMember(disableable()).description(""));
   app.add_option("--log-level", o.log_level, "trace, debug, info, warning, error or off")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "off"}).description(""))
       ->capture_default_str();

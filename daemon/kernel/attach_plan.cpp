@@ -233,8 +233,11 @@ std::vector<std::string> hook_names() {
     for (const Route& r : spec.routes)
       names.push_back(std::string(spec.name) + "/" + std::string(r.name));
   }
-  names.emplace_back("walk"); // as if the kernel's memory could not be read: no hook either
   return names;
+}
+
+std::vector<std::string> reading_names() {
+  return {"walk", "direct-loads"};
 }
 
 std::vector<Attachment> all_attachments() {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <span>
 
 namespace bindlens::kernel {
 
@@ -24,19 +25,24 @@ namespace {
 using Kind = Attachment::Kind;
 using BtfPtr = std::unique_ptr<btf, decltype(&btf__free)>;
 
-// r0 = value; exit
-std::array<bpf_insn, 2> two_instructions(int value) {
-  bpf_insn mov{};
-  mov.code = BPF_ALU64 | BPF_MOV | BPF_K;
-  mov.imm = value;
-  bpf_insn exit{};
-  exit.code = BPF_JMP | BPF_EXIT;
-  return {mov, exit};
+constexpr bpf_insn insn(uint8_t code, uint8_t dst, uint8_t src, int32_t imm) {
+  bpf_insn i{};
+  i.code = code;
+  i.dst_reg = dst & 0xf;
+  i.src_reg = src & 0xf;
+  i.imm = imm;
+  return i;
 }
+
+constexpr bpf_insn set(uint8_t reg, int value) {
+  return insn(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, value);
+}
+
+constexpr bpf_insn leave = insn(BPF_JMP | BPF_EXIT, 0, 0, 0);
 
 // 0, or the errno with which the kernel refused.
 int try_load(bpf_prog_type type, bpf_attach_type attach, int btf_id, int ret_value = 0) {
-  const auto insns = two_instructions(ret_value);
+  const std::array insns = {set(0, ret_value), leave};
   LIBBPF_OPTS(bpf_prog_load_opts, opts);
   opts.expected_attach_type = attach;
   opts.attach_btf_id = static_cast<__u32>(btf_id);
@@ -46,29 +52,33 @@ int try_load(bpf_prog_type type, bpf_attach_type attach, int btf_id, int ret_val
   return 0;
 }
 
-// r0 = 0; probe_read_kernel(fp - 8, 8, 0); exit: refused under lockdown.
+bool loads(std::span<const bpf_insn> program) {
+  const Fd fd(::bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "probe", "Dual BSD/GPL", program.data(),
+                              program.size(), nullptr));
+  return static_cast<bool>(fd);
+}
+
+// probe_read_kernel(fp - 8, 8, 0): refused under lockdown.
 bool may_read_kernel() {
-  auto insn = [](uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm) {
-    bpf_insn i{};
-    i.code = code;
-    i.dst_reg = dst & 0xf;
-    i.src_reg = src & 0xf;
-    i.off = off;
-    i.imm = imm;
-    return i;
-  };
-  const std::array<bpf_insn, 7> insns = {
-      insn(BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0, 0),
-      insn(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, -8),
-      insn(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 8),
-      insn(BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, 0),
-      insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel),
-      insn(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
-      insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)};
-  const int fd = ::bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "probe", "Dual BSD/GPL",
-                                 insns.data(), insns.size(), nullptr);
-  if (fd >= 0) ::close(fd);
-  return fd >= 0;
+  const std::array program = {insn(BPF_ALU64 | BPF_MOV | BPF_X, 1, 10, 0),
+                              insn(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, -8),
+                              set(2, 8),
+                              set(3, 0),
+                              insn(BPF_JMP | BPF_CALL, 0, 0, BPF_FUNC_probe_read_kernel),
+                              set(0, 0),
+                              leave};
+  return loads(program);
+}
+
+// bpf_rdonly_cast(0, type of struct sock)
+bool may_load_directly(const btf* kernel_btf) {
+  const int cast = btf__find_by_name_kind(kernel_btf, "bpf_rdonly_cast", BTF_KIND_FUNC);
+  const int type = btf__find_by_name_kind(kernel_btf, "sock", BTF_KIND_STRUCT);
+  if (cast <= 0 || type <= 0) return false;
+  const std::array program = {set(1, 0), set(2, type),
+                              insn(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, cast), set(0, 0),
+                              leave};
+  return loads(program);
 }
 
 Fd private_tracefs() {
@@ -169,6 +179,7 @@ KernelFacts probe_kernel() {
   facts.loop_helper =
       ::libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_FUNC_loop, nullptr) == 1;
   if (!facts.btf) return facts;
+  facts.direct_loads = may_load_directly(kernel_btf.get());
   const long pmu = kprobe_pmu();
   if (pmu < 0) facts.kprobe_refusal = "not built into the kernel";
   for (const Attachment& a : all_attachments())

@@ -3,7 +3,7 @@
 #include <bindlens/kernel/kernel_facts.h>
 
 #include "bindlens.skel.h"
-#include "flat_object.h"
+#include "object_variant.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -19,6 +19,7 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace bindlens::kernel {
 
@@ -122,15 +123,16 @@ std::string verifier_verdict(const std::string& log) {
   return log.substr(start + 1, end - start - 1);
 }
 
-// One source, compiled with and without bpf_loop(): same programs, maps and
-// variables, so that one skeleton type serves for both.
-bindlens_bpf* open_object(bool with_loop_helper) {
+bindlens_bpf* open_object(ObjectVariant variant) {
   auto* object = static_cast<bindlens_bpf*>(std::calloc(1, sizeof(bindlens_bpf)));
   if (object == nullptr || bindlens_bpf__create_skeleton(object) != 0) {
     bindlens_bpf__destroy(object);
     return nullptr;
   }
-  if (!with_loop_helper) object->skeleton->data = flat_object(object->skeleton->data_sz);
+  const std::span<const std::byte> bytes = object_bytes(variant);
+  // libbpf takes the bytes as void* and only reads them.
+  object->skeleton->data = const_cast<std::byte*>(bytes.data());
+  object->skeleton->data_sz = bytes.size();
   if (::bpf_object__open_skeleton(object->skeleton, nullptr) == 0) return object;
   bindlens_bpf__destroy(object);
   return nullptr;
@@ -202,17 +204,19 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   std::unique_ptr<Session> s(new Session);
   s->facts_ = probe_kernel();
   if (options.wishes.disabled.contains("walk")) s->facts_.read_kernel = false;
+  if (options.wishes.disabled.contains("direct-loads")) s->facts_.direct_loads = false;
   AttachWishes wishes = options.wishes;
-  // Each round loses one route of one hook, so there can be no more than these.
-  for (size_t round = 0; round <= hook_names().size(); ++round) {
+  // Each round loses direct loads, or one route of one hook, so there can be no more than these.
+  for (size_t round = 0; round <= hook_names().size() + 1; ++round) {
     s->plan_ = make_attach_plan(s->facts_, wishes);
     s->impl_ = std::make_unique<Impl>();
     if (s->object_ != nullptr) bindlens_bpf__destroy(s->object_);
     libbpf_log.clear();
-    s->object_ = open_object(s->facts_.loop_helper);
+    s->object_ = open_object(best_variant(s->facts_));
     if (s->object_ == nullptr) return fail_errno("opening the BPF object");
     configure(*s->object_, s->plan_, s->facts_, options);
     if (const int err = bindlens_bpf__load(s->object_); err != 0) {
+      if (std::exchange(s->facts_.direct_loads, false)) continue;
       const std::string program = refused_program(libbpf_log);
       if (program.empty() || program == "walk" || program == "owners")
         return std::unexpected(load_error(-err));

@@ -16,7 +16,7 @@ namespace {
 std::unique_ptr<kernel::Session> open_readers() {
   kernel::SessionOptions options;
   for (const std::string& hook : kernel::hook_names())
-    if (hook != "walk") options.wishes.disabled.insert(hook);
+    options.wishes.disabled.insert(hook);
   auto session = kernel::Session::open(options);
   if (!session) give_up(session.error().text);
   return *std::move(session);

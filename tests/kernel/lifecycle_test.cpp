@@ -153,10 +153,19 @@ TEST_P(WithoutHook, StartsAndSaysSo) {
     EXPECT_EQ(hook["state"], "disabled") << hook.dump();
     EXPECT_FALSE(hook.value("effect", "").empty()) << hook.dump();
   }
-  if (GetParam() == "walk")
-    EXPECT_NE(status["table"]["source"], "walk");
-  else
-    EXPECT_EQ(disabled, 1u);
+  EXPECT_EQ(disabled, 1u);
+}
+
+TEST(Lifecycle, WithoutTheWalkReadsOtherInterfaces) {
+  const Daemon daemon({"--disable-hook", "walk"});
+  EXPECT_NE(daemon.one("/v1/status")["table"]["source"], "walk");
+}
+
+TEST(Lifecycle, WithoutDirectLoadsStillWalks) {
+  const Daemon daemon({"--disable-hook", "direct-loads"});
+  const Json status = daemon.one("/v1/status");
+  EXPECT_EQ(status["table"]["source"], "walk");
+  EXPECT_EQ(daemon.one("/v1/verify")["differences"], 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Lifecycle, WithoutHook, testing::ValuesIn(hooks_to_disable()),

@@ -1,8 +1,9 @@
-// Every program of both objects passes this kernel's verifier.
+// Every program of each object passes this kernel's verifier.
 
 #include <bindlens/kernel/kernel_facts.h>
 
 #include "bindlens.skel.h"
+#include "bindlens_direct.skel.h"
 #include "bindlens_flat.skel.h"
 
 #include <gtest/gtest.h>
@@ -118,6 +119,14 @@ TEST(Programs, LoadWithLoopHelper) {
     GTEST_SKIP() << "not run here: this kernel has no bpf_loop()";
   size_t size = 0;
   const void* bytes = bindlens_bpf__elf_bytes(&size);
+  expect_all_load(bytes, size);
+}
+
+TEST(Programs, LoadWithDirectLoads) {
+  if (!kernel::probe_kernel().direct_loads)
+    GTEST_SKIP() << "not run here: this kernel has no bpf_rdonly_cast()";
+  size_t size = 0;
+  const void* bytes = bindlens_direct_bpf__elf_bytes(&size);
   expect_all_load(bytes, size);
 }
 

@@ -21,7 +21,7 @@ class Walk : public testing::Test {
   void SetUp() override {
     kernel::SessionOptions options;
     for (const std::string& name : kernel::hook_names())
-      if (name != "walk") options.wishes.disabled.insert(name);
+      options.wishes.disabled.insert(name);
     auto opened = kernel::Session::open(options);
     ASSERT_TRUE(opened) << opened.error().text;
     session = *std::move(opened);

@@ -99,7 +99,7 @@ TEST(AttachPlan, DoesNotMissWhatIsNotUsed) {
        {Host().without_kprobes(), Host().without_kprobe("__sys_bind"),
         Host().without_tracepoint("syscalls/sys_enter_bind"),
         Host().without_tracepoint("tcp_destroy_sock"), Host().without(&KernelFacts::owner_iterator),
-        Host().without(&KernelFacts::loop_helper)})
+        Host().without(&KernelFacts::loop_helper), Host().without(&KernelFacts::direct_loads)})
     EXPECT_EQ(routes(host.plan()), best_routes);
 }
 

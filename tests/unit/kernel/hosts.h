@@ -20,7 +20,8 @@ using kernel::Tier;
 
 inline KernelFacts host_with_everything() {
   KernelFacts f;
-  f.btf = f.read_kernel = f.cgroup_v2 = f.cgroup_programs = f.owner_iterator = f.loop_helper = true;
+  f.btf = f.read_kernel = f.cgroup_v2 = f.cgroup_programs = f.owner_iterator = true;
+  f.loop_helper = f.direct_loads = true;
   for (const Attachment& a : kernel::all_attachments()) {
     if (a.kind == Attachment::Kind::trampoline) f.trampolines.insert(a.target);
     if (a.kind == Attachment::Kind::kprobe) f.kprobes.insert(a.target);

@@ -23,6 +23,7 @@ struct KernelFacts {
   bool cgroup_programs = false;   // and takes programs for sockets
   bool owner_iterator = false;    // iter/task_file
   bool loop_helper = false;       // bpf_loop(), from 5.17
+  bool direct_loads = false;      // bpf_rdonly_cast(), from 6.2
   std::string trampoline_refusal; // why none of them works, empty when some do
   std::string kprobe_refusal;
   std::set<std::string, std::less<>> trampolines;     // functions
@@ -74,8 +75,11 @@ struct AttachWishes {
 // Pure. Never fails: what cannot be had is listed as missing.
 [[nodiscard]] AttachPlan make_attach_plan(const KernelFacts& facts, const AttachWishes& wishes);
 
-// Every name that --disable-hook takes.
+// What --disable-hook takes: hooks, and "hook/route".
 [[nodiscard]] std::vector<std::string> hook_names();
+// And ways to read the kernel's memory: "walk", without which there is no hook
+// either, and "direct-loads", without which it is slower.
+[[nodiscard]] std::vector<std::string> reading_names();
 
 // All that a plan could ask for: what kernel_facts.h probes.
 [[nodiscard]] std::vector<Attachment> all_attachments();
