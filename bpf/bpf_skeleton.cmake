@@ -1,16 +1,19 @@
-# bpf_skeleton(TARGET SOURCE [NAME name] [DEFINITIONS def...])
+# bpf_skeleton(TARGET SOURCE [NAME name] [CPU version] [DEFINITIONS def...])
 #
 # Compiles SOURCE for the BPF machine and generates its libbpf skeleton,
 # NAME.skel.h with struct NAME_bpf. NAME is that of the source, x for x.bpf.c,
-# unless given. TARGET is an interface library: link it to include the header.
+# unless given. CPU is the instruction set, v2 unless given. TARGET is an interface library: link it to include the header.
 # Headers are tracked by the compiler's own depfile.
 function(bpf_skeleton target source)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "" "NAME" "DEFINITIONS")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "NAME;CPU" "DEFINITIONS")
   find_program(CLANG NAMES clang clang-16 clang-15 clang-14 REQUIRED)
   find_program(BPFTOOL bpftool PATHS /usr/sbin /usr/local/sbin REQUIRED)
   get_filename_component(name ${source} NAME_WE)
   if(arg_NAME)
     set(name ${arg_NAME})
+  endif()
+  if(NOT arg_CPU)
+    set(arg_CPU v2)
   endif()
   list(TRANSFORM arg_DEFINITIONS PREPEND -D)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
@@ -27,7 +30,7 @@ function(bpf_skeleton target source)
   add_custom_command(
     OUTPUT ${object}
     COMMAND ${CLANG} -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter
-            -target bpf -D__TARGET_ARCH_${arch} ${arg_DEFINITIONS}
+            -target bpf -mcpu=${arg_CPU} -D__TARGET_ARCH_${arch} ${arg_DEFINITIONS}
             -I ${CMAKE_CURRENT_SOURCE_DIR}/include -I ${CMAKE_CURRENT_SOURCE_DIR}
             -idirafter /usr/include/${CMAKE_LIBRARY_ARCHITECTURE}
             -MD -MF ${object}.d -MT ${object}

@@ -8,6 +8,7 @@
 #define BINDLENS_CALL_H
 
 #include "emit.h"
+#include "inflight.h"
 #include "socket.h"
 #include "task.h"
 #include "walk.h"
@@ -48,9 +49,7 @@ static __always_inline int call_begin(void* sk, int fd, __u32 type, const void* 
   if (f.old_port) f.flags |= BL_CF_WAS_BOUND;
   if (type != BL_REC_LISTEN) read_request(&f, addr, user);
   if (!user && type != BL_REC_LISTEN) f.flags |= BL_CF_IN_KERNEL;
-  __u64 key = bpf_get_current_pid_tgid();
-  if (bpf_map_update_elem(&inflights, &key, &f, BPF_ANY))
-    __sync_fetch_and_add(&lost[BL_LOSS_INFLIGHT_FULL], 1);
+  inflight_keep(&f);
   return 0;
 }
 
@@ -128,11 +127,10 @@ static __always_inline void tell_call(const struct inflight* f, int ret, __u8 ho
 
 /* Exit of the call that this thread began. */
 static __always_inline int call_end(int ret, __u8 hook) {
-  __u64 key = bpf_get_current_pid_tgid();
-  struct inflight* f = bpf_map_lookup_elem(&inflights, &key);
+  struct inflight* f = inflight_find();
   if (!f) return 0;
   tell_call(f, ret, hook);
-  bpf_map_delete_elem(&inflights, &key);
+  inflight_end(f);
   return 0;
 }
 

@@ -32,8 +32,7 @@ int cg_connect6(struct bpf_sock_addr* ctx) {
 static __always_inline int post_bind(struct bpf_sock* ctx) {
   bpf_get_socket_cookie(ctx);
   if (!in_kernel_by_cgroup) return 1;
-  __u64 key = bpf_get_current_pid_tgid();
-  if (bpf_map_lookup_elem(&inflights, &key)) return 1;
+  if (inflight_find()) return 1;
   __u32 protocol;
   void* sk = table_socket((void*)ctx, &protocol);
   if (!sk || !is_tracked_protocol(protocol)) return 1;

@@ -13,27 +13,6 @@ struct {
   __uint(max_entries, 8 * 1024 * 1024);
 } events SEC(".maps");
 
-/* What a call was asked, from its entry to its exit. */
-struct inflight {
-  __u64 sk; /* 0 for an MPTCP socket that has no subflow yet */
-  __s32 fd; /* -1: not through a descriptor */
-  __u32 flags;
-  __u32 type; /* enum bl_record_type */
-  __u16 old_port;
-  __u16 family;
-  __u16 port;
-  __u16 pad;
-  __u32 scope;
-  __u8 addr[16];
-};
-
-struct {
-  __uint(type, BPF_MAP_TYPE_HASH);
-  __uint(max_entries, 4096);
-  __type(key, __u64); /* pid_tgid */
-  __type(value, struct inflight);
-} inflights SEC(".maps");
-
 /* One walk per refused call under way. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

@@ -13,8 +13,7 @@
  * it does not know, and passes over it.
  */
 static __always_inline bool is_marked(void* sk) {
-  return children_unmarked ||
-         READ((struct sock*)sk, __sk_common.skc_cookie.counter) != 0 ||
+  return children_unmarked || READ((struct sock*)sk, __sk_common.skc_cookie.counter) != 0 ||
          (READ_BITS((struct sock*)sk, sk_userlocks) & 8);
 }
 
@@ -45,9 +44,8 @@ static __always_inline int udp_released(void* sk, __u8 hook) {
 static __always_inline int tcp_closed(void* sk, int old_state) {
   __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
   if (port) {
-    __u64 key = bpf_get_current_pid_tgid();
     /* Not when listen() itself failed: the socket never listened. */
-    if (old_state == TCP_LISTEN && !bpf_map_lookup_elem(&inflights, &key))
+    if (old_state == TCP_LISTEN && !inflight_find())
       emit_release(sk, BL_REC_STATE, IPPROTO_TCP, port, BL_HOOK_TRACEPOINT);
     return 0;
   }

@@ -5,24 +5,27 @@
 
 #include "maps.h"
 
-/* Enough for struct sock_common on every kernel (136 bytes on 64 bit). */
-#define SOCK_COMMON_MAX 160
-
-/* A field of a sock_common that was copied to the stack in one read. */
-#define COMMON(copy, type, field)                                                                  \
-  (*(type*)((copy)->bytes + bpf_core_field_offset(struct sock_common, field)))
-
-struct common_copy {
-  __u8 bytes[SOCK_COMMON_MAX] __attribute__((aligned(8)));
-};
-
 static __always_inline __u32 netns_inum(void* net) {
   return READ((struct net*)net, ns.inum);
 }
 
-/* Bit-fields of the copy: the address is the stack's, the offsets are the kernel's. */
-static __always_inline __u32 common_flags(const struct common_copy* copy) {
-  const struct sock_common* c = (const void*)copy;
+/*
+ * A sock_common is read where it is, or copied to the stack in one read: there
+ * the address is the stack's and the offsets are the kernel's. COMMON() is a
+ * member of either.
+ */
+#ifdef BL_DIRECT_LOADS
+#define COMMON(c, type, member) ((type)(c)->member)
+#else
+/* Enough for struct sock_common on every kernel (136 bytes on 64 bit). */
+struct common_copy {
+  __u8 bytes[160] __attribute__((aligned(8)));
+};
+#define COMMON(c, type, member)                                                                    \
+  (*(type*)((const void*)(c) + bpf_core_field_offset(struct sock_common, member)))
+#endif
+
+static __always_inline __u32 common_flags(const struct sock_common* c) {
   __u32 flags = 0;
   __u64 reuse = BPF_CORE_READ_BITFIELD(c, skc_reuse);
   if (reuse) flags |= BL_SF_REUSEADDR;
@@ -33,16 +36,18 @@ static __always_inline __u32 common_flags(const struct common_copy* copy) {
   return flags;
 }
 
-static __always_inline void read_common(struct bl_sock* out, const struct common_copy* c) {
-  out->cookie = COMMON(c, __u64, skc_cookie);
+static __always_inline void read_common(struct bl_sock* out, const struct sock_common* c) {
+  struct sock_common* sk = (void*)out->sk;
+  out->cookie = COMMON(c, __u64, skc_cookie.counter);
   out->dev = COMMON(c, __u32, skc_bound_dev_if);
   out->port = COMMON(c, __u16, skc_num);
   out->peer_port = bpf_ntohs(COMMON(c, __be16, skc_dport));
   out->family = COMMON(c, __u16, skc_family);
   out->state = COMMON(c, __u8, skc_state);
+  out->flags = common_flags(c);
   if (out->family == AF_INET6) {
-    __builtin_memcpy(out->addr, &COMMON(c, __u64, skc_v6_rcv_saddr), 16);
-    __builtin_memcpy(out->peer, &COMMON(c, __u64, skc_v6_daddr), 16);
+    READ_INTO(&out->addr, sk, skc_v6_rcv_saddr);
+    READ_INTO(&out->peer, sk, skc_v6_daddr);
   } else {
     *(__u32*)out->addr = COMMON(c, __u32, skc_rcv_saddr);
     *(__u32*)out->peer = COMMON(c, __u32, skc_daddr);
@@ -107,23 +112,26 @@ static __always_inline void read_file(struct bl_sock* out) {
  * Fills `out` from the socket at `sk`. `protocol` is what the table says, for
  * sk_protocol is not there to ask in TIME_WAIT. `netns`: 0 = look it up.
  */
-static __always_inline bool read_sock(struct bl_sock* out, void* sk, __u8 protocol, __u32 netns,
+static __always_inline void read_sock(struct bl_sock* out, void* sk, __u8 protocol, __u32 netns,
                                       bool with_file) {
-  struct common_copy c;
   __builtin_memset(out, 0, sizeof(*out));
-  if (bpf_probe_read_kernel(&c, sizeof(c), sk)) return false;
+#ifdef BL_DIRECT_LOADS
+  const struct sock_common* common = TYPED((struct sock_common*)sk);
+#else
+  struct common_copy copy;
+  if (bpf_probe_read_kernel(&copy, sizeof(copy), sk)) return;
+  const struct sock_common* common = (const void*)&copy;
+#endif
   out->sk = (__u64)sk;
   out->protocol = protocol;
-  out->netns = netns ? netns : netns_inum(COMMON(&c, void*, skc_net));
-  read_common(out, &c);
-  out->flags = common_flags(&c);
+  out->netns = netns ? netns : netns_inum(COMMON(common, void*, skc_net.net));
+  read_common(out, common);
   if (protocol == IPPROTO_TCP && out->state == TCP_TIME_WAIT) {
     read_timewait(out);
-    return true;
+    return;
   }
   read_full(out);
   if (with_file) read_file(out);
-  return true;
 }
 
 /* An MPTCP socket acts through its first subflow: that one is in the tables. */

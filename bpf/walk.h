@@ -214,8 +214,7 @@ static __always_inline int walk_step_sk(struct bl_walk* w) {
   struct sock_common* sk =
       (void*)w->sk_node - bpf_core_field_offset(struct sock_common, skc_bind_node);
   w->sk_node = (__u64)READ(sk, skc_bind_node.next);
-  if (READ(sk, skc_num) != w->cur_port ||
-      (__u64)READ(sk, skc_net.net) != w->net) {
+  if (READ(sk, skc_num) != w->cur_port || (__u64)READ(sk, skc_net.net) != w->net) {
     walk_retry(w);
     return 0;
   }
