@@ -100,7 +100,7 @@ static __always_inline void emit_call(const struct inflight* f, void* sk, __u32 
   }
   struct bl_call* r = record_reserve(sizeof(*r), f->type, hook);
   if (!r) return;
-  read_sock(&r->sock, sk, protocol, 0, false);
+  read_sock(&r->sock, sk, protocol, 0);
   read_task(&r->task);
   r->call = call;
   r->ret = ret;

@@ -38,7 +38,7 @@ static __always_inline int post_bind(struct bpf_sock* ctx) {
   if (!sk || !is_tracked_protocol(protocol)) return 1;
   struct bl_call* r = record_reserve(sizeof(*r), BL_REC_BIND, BL_HOOK_CGROUP);
   if (!r) return 1;
-  read_sock(&r->sock, sk, protocol, 0, false);
+  read_sock(&r->sock, sk, protocol, 0);
   read_task(&r->task);
   r->call = 0;
   r->ret = 0;

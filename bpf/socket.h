@@ -87,33 +87,11 @@ static __always_inline void read_full(struct bl_sock* out) {
   }
 }
 
-/* Owner side: the sockfs inode and the open file. */
-static __always_inline void read_file(struct bl_sock* out) {
-  struct sock* sk = (void*)out->sk;
-  if (READ(sk, __sk_common.skc_flags) & (1ul << 4 /* SOCK_LINGER */)) {
-    out->flags |= BL_SF_LINGER;
-    __u64 ticks = READ(sk, sk_lingertime);
-    __u32 hz = jiffies_per_second;
-    out->linger = hz ? ticks / hz : 0;
-  }
-  struct socket* socket = READ(sk, sk_socket);
-  if (!socket) {
-    out->flags |= BL_SF_ORPHAN;
-    return;
-  }
-  struct socket_alloc* alloc = (void*)socket - bpf_core_field_offset(struct socket_alloc, socket);
-  out->inode = READ(alloc, vfs_inode.i_ino);
-  out->inode_uid = READ(alloc, vfs_inode.i_uid.val);
-  struct file* file = READ(socket, file);
-  if (file) out->file_refs = compat_file_refs(file);
-}
-
 /*
  * Fills `out` from the socket at `sk`. `protocol` is what the table says, for
  * sk_protocol is not there to ask in TIME_WAIT. `netns`: 0 = look it up.
  */
-static __always_inline void read_sock(struct bl_sock* out, void* sk, __u8 protocol, __u32 netns,
-                                      bool with_file) {
+static __always_inline void read_sock(struct bl_sock* out, void* sk, __u8 protocol, __u32 netns) {
   __builtin_memset(out, 0, sizeof(*out));
 #ifdef BL_DIRECT_LOADS
   const struct sock_common* common = TYPED((struct sock_common*)sk);
@@ -126,12 +104,29 @@ static __always_inline void read_sock(struct bl_sock* out, void* sk, __u8 protoc
   out->protocol = protocol;
   out->netns = netns ? netns : netns_inum(COMMON(common, void*, skc_net.net));
   read_common(out, common);
-  if (protocol == IPPROTO_TCP && out->state == TCP_TIME_WAIT) {
+  if (protocol == IPPROTO_TCP && out->state == TCP_TIME_WAIT)
     read_timewait(out);
-    return;
+  else
+    read_full(out);
+}
+
+/* Owner side: SO_LINGER, whether a file has it, and which. For a full socket. */
+static __always_inline void read_owner(struct bl_sock* out, bool with_file) {
+  struct sock* sk = (void*)out->sk;
+  if (READ(sk, __sk_common.skc_flags) & (1ul << 4 /* SOCK_LINGER */)) {
+    out->flags |= BL_SF_LINGER;
+    __u64 ticks = READ(sk, sk_lingertime);
+    __u32 hz = jiffies_per_second;
+    out->linger = hz ? ticks / hz : 0;
   }
-  read_full(out);
-  if (with_file) read_file(out);
+  struct socket* socket = READ(sk, sk_socket);
+  if (!socket) out->flags |= BL_SF_ORPHAN;
+  if (!socket || !with_file) return;
+  struct socket_alloc* alloc = (void*)socket - bpf_core_field_offset(struct socket_alloc, socket);
+  out->inode = READ(alloc, vfs_inode.i_ino);
+  out->inode_uid = READ(alloc, vfs_inode.i_uid.val);
+  struct file* file = READ(socket, file);
+  if (file) out->file_refs = compat_file_refs(file);
 }
 
 /* An MPTCP socket acts through its first subflow: that one is in the tables. */

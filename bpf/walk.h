@@ -67,7 +67,8 @@ static __always_inline void walk_read_sock(struct bl_walk* w, void* object) {
   struct sock_common* sk = object;
   w->row.kind = BL_ROW_SOCK;
   w->row.udp_hash2 = w->table == BL_TABLE_TCP ? 0 : READ(sk, skc_u16hashes[1]);
-  read_sock(&w->row.sock, sk, walk_protocol(w), w->known_inum, true);
+  read_sock(&w->row.sock, sk, walk_protocol(w), w->known_inum);
+  if (!(w->row.sock.flags & BL_SF_TIMEWAIT)) read_owner(&w->row.sock, !w->no_files);
 }
 
 /* Hands the row on: to the ring buffer inside a call, else to the array. */

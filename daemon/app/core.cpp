@@ -140,7 +140,7 @@ Result<Core::Snapshot> Core::snapshot() {
   }
   walking_ = true;
   table_.begin_walk(monotonic_now());
-  auto view = source_.walk({}, [this] { drain(); });
+  auto view = source_.walk({.files = false}, [this] { drain(); });
   drain();
   walking_ = false;
   if (!view) {

@@ -13,15 +13,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <tuple>
+#include <utility>
 
 namespace bindlens::kernel {
 
 namespace {
-
-auto order(const bl_owner& o) {
-  return std::tuple(o.sk, o.pid, o.fd);
-}
 
 // "socket:[123]" -> 123, 0 for anything else.
 uint64_t socket_inode(const char* path) {
@@ -96,19 +92,28 @@ std::vector<bl_owner> descriptors_in_proc() {
 
 } // namespace
 
-OwnerMap::OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at, Key key)
-    : owners_(std::move(owners)), taken_at_(taken_at), key_(key) {
-  std::sort(owners_.begin(), owners_.end(),
-            [](const bl_owner& a, const bl_owner& b) { return order(a) < order(b); });
+// Grouped by counting, not by sorting: as a rule a socket has one owner.
+OwnerMap::OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key)
+    : owners_(swept.size()), taken_at_(taken_at), key_(key) {
+  sockets_.reserve(swept.size());
+  for (const bl_owner& o : swept)
+    ++sockets_[o.sk].count;
+  uint32_t free = 0;
+  for (const bl_owner& o : swept) {
+    Range& range = sockets_.find(o.sk)->second;
+    if (range.first == Range::nowhere) {
+      range.first = std::exchange(free, free + range.count);
+      range.count = 0;
+    }
+    owners_[range.first + range.count++] = o;
+  }
 }
 
 std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
   const uint64_t id = key_ == Key::inode ? socket.inode : socket.id;
-  if (id == 0) return {};
-  const auto [first, last] =
-      std::equal_range(owners_.begin(), owners_.end(), bl_owner{id, 0, 0},
-                       [](const bl_owner& a, const bl_owner& b) { return a.sk < b.sk; });
-  return {first, last};
+  const auto found = sockets_.find(id);
+  if (id == 0 || found == sockets_.end()) return {};
+  return std::span(owners_).subspan(found->second.first, found->second.count);
 }
 
 Result<OwnerMap> sweep_owners(Session& session) {
@@ -123,7 +128,7 @@ Result<OwnerMap> sweep_owners(Session& session) {
   if (!iterator) return fail_errno("starting the owner iterator");
   auto owners = read_iterator(iterator);
   if (!owners) return std::unexpected(owners.error());
-  return OwnerMap(*std::move(owners), now, OwnerMap::Key::socket);
+  return OwnerMap(*owners, now, OwnerMap::Key::socket);
 }
 
 bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {

@@ -99,6 +99,7 @@ Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, 
   cursor_->port = request.port;
   cursor_->netns = request.netns;
   cursor_->max_rows = max_rows;
+  cursor_->no_files = !request.files;
   model::RowAssembler assembler(view);
   uint32_t pending = 0;
   while (cursor_->done == 0) {

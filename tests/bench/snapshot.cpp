@@ -34,7 +34,7 @@ kernel::OwnerMap sweep(kernel::Session& session) {
 }
 
 model::PortView walk(kernel::Walker& walker) {
-  auto view = walker.walk({});
+  auto view = walker.walk({.files = false});
   if (!view) give_up(view.error().text);
   return *std::move(view);
 }

@@ -241,7 +241,7 @@ struct bl_walk {
   bl_u32 tries;
   bl_u32 head_done; /* UDP: the head of this slot was written */
   bl_u32 object_is_head;
-  bl_u32 pad;
+  bl_u32 no_files; /* in: leave out the inode of each socket's file, its uid and references */
   struct bl_row row; /* being made */
 };
 

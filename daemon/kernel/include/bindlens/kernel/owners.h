@@ -6,13 +6,15 @@
 #include <bindlens/util/clock.h>
 #include <bindlens/util/result.h>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <span>
 #include <vector>
 
 namespace bindlens::kernel {
 
 // Which process has which socket open: one sweep over all descriptors of all
-// processes. Sorted by socket, then pid, then descriptor.
+// processes.
 class OwnerMap {
  public:
   // What bl_owner.sk holds: the socket's address, or the inode of its file where
@@ -20,13 +22,20 @@ class OwnerMap {
   enum class Key : uint8_t { socket, inode };
 
   OwnerMap() = default;
-  OwnerMap(std::vector<bl_owner> owners, MonoNs taken_at, Key key);
+  OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key);
+  // In the order of the sweep: by pid, then descriptor. Valid as long as the map.
   [[nodiscard]] std::span<const bl_owner> of(const model::Socket& socket) const;
   [[nodiscard]] size_t size() const { return owners_.size(); }
   [[nodiscard]] MonoNs taken_at() const { return taken_at_; }
 
  private:
-  std::vector<bl_owner> owners_;
+  struct Range {
+    static constexpr uint32_t nowhere = UINT32_MAX;
+    uint32_t first = nowhere;
+    uint32_t count = 0;
+  };
+  std::vector<bl_owner> owners_; // those of one socket side by side
+  boost::unordered_flat_map<uint64_t, Range> sockets_;
   MonoNs taken_at_ = 0;
   Key key_ = Key::socket;
 };

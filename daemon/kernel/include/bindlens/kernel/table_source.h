@@ -13,6 +13,9 @@ struct WalkRequest {
   std::vector<model::Proto> protos = {model::Proto::tcp, model::Proto::udp, model::Proto::udplite};
   uint16_t port = 0;  // 0 = all
   uint32_t netns = 0; // inode number, 0 = all
+  // Also what is known of a socket's file: inode, its uid, references. Rules and
+  // quick_owners() need them; a walk without is a third faster.
+  bool files = true;
 };
 
 struct WalkReport {
