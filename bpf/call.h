@@ -64,14 +64,19 @@ static __always_inline bool is_conflict(const struct inflight* f, int ret) {
          (ret == -EADDRINUSE || (f->type == BL_REC_CONNECT && ret == -EADDRNOTAVAIL));
 }
 
+/* A connect can fail for other reasons than its port, or go on (EINPROGRESS). */
+static __always_inline bool is_refused(const struct inflight* f, int ret, __u16 port_now) {
+  if (f->type != BL_REC_CONNECT) return ret < 0;
+  return ret == -EADDRNOTAVAIL || ret == -EADDRINUSE || (ret == -EAGAIN && !port_now);
+}
+
 /*
  * Is there something to tell? Not: a bind that took no port
  * (IP_BIND_ADDRESS_NO_PORT), a connect that changed nothing about ports.
  */
 static __always_inline bool is_news(const struct inflight* f, int ret, __u16 port_now) {
-  if (f->type != BL_REC_CONNECT) return ret < 0 || port_now;
-  if (!f->old_port && port_now) return true;
-  return ret == -EADDRNOTAVAIL || ret == -EADDRINUSE || (ret == -EAGAIN && !port_now);
+  if (is_refused(f, ret, port_now)) return true;
+  return port_now && (f->type != BL_REC_CONNECT || !f->old_port);
 }
 
 static __always_inline void emit_release(void* sk, __u8 type, __u32 protocol, __u16 port,
@@ -109,7 +114,7 @@ static __always_inline void emit_call(const struct inflight* f, void* sk, __u32 
   r->req_port = f->port;
   r->req_scope = f->scope;
   __builtin_memcpy(r->req_addr, f->addr, 16);
-  record_submit(r, ret < 0);
+  record_submit(r, is_refused(f, ret, r->sock.port));
 }
 
 /* `f` stays in its map meanwhile: the stack is shared with the walk's. */

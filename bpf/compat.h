@@ -75,20 +75,18 @@ static __always_inline bool compat_has_bhash2_owners(void) {
   return bpf_core_field_exists(((struct inet_bind_bucket___from_6_8*)0)->bhash2);
 }
 
-/* First node of the list of sockets (before 6.8) or of address buckets. */
-static __always_inline void* compat_bucket_first(void* tb) {
-  if (bpf_core_field_exists(((struct inet_bind_bucket___from_6_8*)0)->bhash2))
-    return READ((struct inet_bind_bucket___from_6_8*)tb, bhash2.first);
-  if (bpf_core_field_exists(((struct inet_bind_bucket___before_6_8*)0)->owners))
-    return READ((struct inet_bind_bucket___before_6_8*)tb, owners.first);
-  return NULL;
+/* Head of the list of sockets (before 6.8) or of address buckets of a bucket. */
+static __always_inline __u64 compat_bucket_head(void* tb) {
+  if (compat_has_bhash2_owners())
+    return (__u64)tb + bpf_core_field_offset(struct inet_bind_bucket___from_6_8, bhash2);
+  return (__u64)tb + bpf_core_field_offset(struct inet_bind_bucket___before_6_8, owners);
 }
 
-/* From 6.8: the sockets of an address bucket, given its node in the bucket's list. */
-static __always_inline void* compat_bucket2_first(void* node) {
-  if (!bpf_core_field_exists(((struct inet_bind2_bucket___from_6_8*)0)->bhash_node)) return NULL;
-  void* tb2 = node - bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, bhash_node);
-  return READ((struct inet_bind2_bucket___from_6_8*)tb2, owners.first);
+/* From 6.8: that of the sockets of an address bucket, given its node in the bucket's list. */
+static __always_inline __u64 compat_bucket2_head(__u64 node) {
+  if (!bpf_core_field_exists(((struct inet_bind2_bucket___from_6_8*)0)->bhash_node)) return 0;
+  return node - bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, bhash_node) +
+         bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, owners);
 }
 
 static __always_inline struct inet_hashinfo* compat_tcp_hashinfo(struct sock* sk) {

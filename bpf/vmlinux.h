@@ -39,6 +39,7 @@ typedef _Bool bool;
 
 struct hlist_node {
   struct hlist_node* next;
+  struct hlist_node** pprev;
 };
 struct hlist_head {
   struct hlist_node* first;

@@ -7,9 +7,12 @@
  * struct bl_walk. One flat loop of such steps is something every verifier since
  * 5.10 accepts, and it can stop anywhere and go on later.
  *
- * No lock is taken. Sockets come from slabs that reuse memory at once, so every
- * node is checked to belong where the walk thinks it is; if not, the chain
- * changed and the bucket is read again.
+ * No lock is taken, and memory is reused at once. What keeps a walk on its chain
+ * is each node's pointer back (hlist_node.pprev), read after its pointer on: as
+ * long as that leads to where the walk came from, the node was not put anywhere
+ * else, and its pointer on, even when just removed, leads to those that followed
+ * it. If it does not, the bucket is read again. Sockets are added in front (at
+ * the end, in a UDP slot), so none that stays is passed over.
  */
 #ifndef BINDLENS_WALK_H
 #define BINDLENS_WALK_H
@@ -29,7 +32,7 @@
 #define WALK_STEPS 4096        /* about half a millisecond without preemption */
 #define WALK_STEPS_REFUSED 512 /* inside somebody's system call: tens of microseconds */
 #endif
-#define WALK_TRIES 3
+#define WALK_TRIES 64
 
 enum walk_phase { WALK_BUCKET = 0, WALK_TB, WALK_TB2, WALK_SK, WALK_UDP };
 
@@ -136,31 +139,50 @@ static __always_inline void walk_full(struct bl_walk* w) {
   w->phase = WALK_BUCKET;
 }
 
+/* The first node of a chain whose head is at this address. */
+static __always_inline __u64 walk_first(__u64 head) {
+  return (__u64)READ((struct hlist_head*)head, first);
+}
+
 static __always_inline int walk_step_bucket(struct bl_walk* w) {
   if (w->bucket >= w->end) {
     w->done = 1;
     return 1;
   }
-  void* head;
   __u64 bucket = w->bucket;
   w->first_row = w->rows;
   w->seen = 0;
   w->head_done = 0;
   if (w->table == BL_TABLE_TCP) {
-    head = (void*)w->table_addr + bucket * bpf_core_type_size(struct inet_bind_hashbucket);
-    w->node = (__u64)READ((struct inet_bind_hashbucket*)head, chain.first);
+    w->link = w->table_addr + bucket * bpf_core_type_size(struct inet_bind_hashbucket) +
+              bpf_core_field_offset(struct inet_bind_hashbucket, chain);
     w->phase = WALK_TB;
   } else {
-    head = (void*)w->table_addr + bucket * bpf_core_type_size(struct udp_hslot);
-    w->node = (__u64)READ((struct udp_hslot*)head, head.first);
+    w->link = w->table_addr + bucket * bpf_core_type_size(struct udp_hslot) +
+              bpf_core_field_offset(struct udp_hslot, head);
     w->phase = WALK_UDP;
   }
+  w->node = walk_first(w->link);
   if (!w->node) walk_next_bucket(w);
   return 0;
 }
 
 static __always_inline void* tb_of(__u64 node) {
   return (void*)node - bpf_core_field_offset(struct inet_bind_bucket, node);
+}
+
+/*
+ * Goes from the node at `*at`, found at `*link`, to the one after it. False if
+ * the node is not in its place any more.
+ */
+static __always_inline bool walk_on(__u64* at, __u64* link) {
+  struct hlist_node* node = (void*)*at;
+  __u64 next = (__u64)READ(node, next);
+  barrier();
+  bool in_place = (__u64)READ(node, pprev) == *link;
+  *link = *at; /* `next` is the first member */
+  *at = next;
+  return in_place;
 }
 
 static __always_inline int walk_step_tb(struct bl_walk* w) {
@@ -171,10 +193,8 @@ static __always_inline int walk_step_tb(struct bl_walk* w) {
   struct inet_bind_bucket* tb = tb_of(w->node);
   struct net* net = READ(tb, ib_net.net);
   __u32 port = READ(tb, port);
-  w->node = (__u64)READ(tb, node.next);
-  if (w->port && w->port != port) return 0;
   __u32 mix = READ(net, hash_mix);
-  if (((port + mix) & (w->buckets - 1)) != w->bucket) {
+  if (((port + mix) & (w->buckets - 1)) != w->bucket || !walk_on(&w->node, &w->link)) {
     walk_retry(w);
     return 0;
   }
@@ -186,10 +206,12 @@ static __always_inline int walk_step_tb(struct bl_walk* w) {
   w->node2 = 0;
   w->sk_node = 0;
   if (compat_has_bhash2_owners()) {
-    w->node2 = (__u64)compat_bucket_first(tb);
+    w->link2 = compat_bucket_head(tb);
+    w->node2 = walk_first(w->link2);
     w->phase = WALK_TB2;
   } else {
-    w->sk_node = (__u64)compat_bucket_first(tb);
+    w->sk_link = compat_bucket_head(tb);
+    w->sk_node = walk_first(w->sk_link);
     w->phase = WALK_SK;
   }
   return 0;
@@ -200,10 +222,10 @@ static __always_inline int walk_step_tb2(struct bl_walk* w) {
     w->phase = WALK_TB;
     return 0;
   }
-  struct hlist_node* node = (void*)w->node2;
-  w->sk_node = (__u64)compat_bucket2_first(node);
-  w->node2 = (__u64)READ(node, next);
+  w->sk_link = compat_bucket2_head(w->node2);
+  w->sk_node = walk_first(w->sk_link);
   w->phase = WALK_SK;
+  if (!walk_on(&w->node2, &w->link2)) walk_retry(w);
   return 0;
 }
 
@@ -214,8 +236,8 @@ static __always_inline int walk_step_sk(struct bl_walk* w) {
   }
   struct sock_common* sk =
       (void*)w->sk_node - bpf_core_field_offset(struct sock_common, skc_bind_node);
-  w->sk_node = (__u64)READ(sk, skc_bind_node.next);
-  if (READ(sk, skc_num) != w->cur_port || (__u64)READ(sk, skc_net.net) != w->net) {
+  if (READ(sk, skc_num) != w->cur_port || (__u64)READ(sk, skc_net.net) != w->net ||
+      !walk_on(&w->sk_node, &w->sk_link)) {
     walk_retry(w);
     return 0;
   }
@@ -244,7 +266,11 @@ static __always_inline int walk_step_udp(struct bl_walk* w) {
     w->object_is_head = 1;
     return 0;
   }
-  w->node = (__u64)READ(sk, skc_node.next);
+  if (!walk_on(&w->node, &w->link)) {
+    walk_retry(w);
+    return 0;
+  }
+  w->cur_port = port;
   if (wanted) w->object = (__u64)sk;
   return 0;
 }
@@ -275,7 +301,10 @@ static __always_inline int walk_step(struct bl_walk* w) {
     walk_read_bucket(w, (void*)w->object);
   else
     walk_read_sock(w, (void*)w->object);
-  walk_write_row(w);
+  if (!w->object_is_head && w->row.sock.port != w->cur_port)
+    walk_retry(w); /* it ended while it was read */
+  else
+    walk_write_row(w);
   return 0;
 }
 

@@ -100,14 +100,16 @@ void Core::on_record(std::span<const std::byte> bytes) {
   tracker_.apply(*std::move(record));
 }
 
-void Core::catch_up() {
-  // A storm can fill the ring as fast as it is emptied; then the rest has to
-  // wait until clients have had their turn.
+// A storm can fill the ring as fast as it is emptied; then the rest has to wait
+// until clients have had their turn, and this is false.
+bool Core::drain_all() {
   for (int turns = 0; turns < max_turns; ++turns)
-    if (drain()) {
-      note_losses();
-      break;
-    }
+    if (drain()) return true;
+  return false;
+}
+
+void Core::catch_up() {
+  if (drain_all()) note_losses();
   if (resync_due_ && !walking_) resync();
   diagnose_waiting();
 }
@@ -136,19 +138,18 @@ void Core::resync() {
 }
 
 Result<Core::Snapshot> Core::snapshot() {
-  for (int turns = 0; turns < max_turns && !drain(); ++turns) {
-  }
+  drain_all();
   walking_ = true;
   table_.begin_walk(monotonic_now());
   auto view = source_.walk({.files = false}, [this] { drain(); });
-  drain();
+  drain_all(); // a row whose record still waits would look like one that was missed
   walking_ = false;
   if (!view) {
     table_.cancel_walk();
     return std::unexpected(view.error());
   }
   Snapshot result{*std::move(view), {}};
-  result.report = table_.merge(result.view.buckets);
+  result.report = table_.merge(result.view.buckets, result.view.torn);
   health_.snapshot_ns = source_.last().duration_ns;
   health_.verified_at = monotonic_now();
   health_.verify_differences = result.report.differences();

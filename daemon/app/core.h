@@ -87,6 +87,7 @@ class Core {
   void poll_soon();
   void on_poll();
   bool drain();
+  bool drain_all();
   void on_record(std::span<const std::byte> bytes);
   void note_losses();
   void resync();

@@ -128,14 +128,14 @@ void BindTable::take(const Socket& s, const Bucket& bucket, MergeReport& report)
   b.socket = s;
 }
 
-BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked) {
+BindTable::MergeReport BindTable::merge(std::span<const Bucket> walked, bool torn) {
   MergeReport report;
   for (const Bucket& bucket : walked)
     for (const Socket& s : bucket.sockets)
       take(s, bucket, report);
   erase_if(entries_, [&](const auto& entry) {
     const Binding& b = entry.second;
-    const bool gone = b.walk != walk_ && b.changed_at < walk_started_;
+    const bool gone = !torn && b.walk != walk_ && b.changed_at < walk_started_;
     if (gone) report.stale.push_back(b.socket);
     return gone;
   });

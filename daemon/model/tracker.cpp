@@ -18,6 +18,14 @@ BoundBy bound_by(const CallRecord& c) {
   return c.call == Call::bind && asked_by_number ? BoundBy::bind : BoundBy::autobind;
 }
 
+// connect() may fail for other reasons than its port, or not be done yet
+// (EINPROGRESS): the record is there because it took one.
+bool is_refused(const CallRecord& c) {
+  if (c.call != Call::connect) return c.ret < 0;
+  return c.ret == -EADDRNOTAVAIL || c.ret == -EADDRINUSE ||
+         (c.ret == -EAGAIN && c.socket.local.port == 0);
+}
+
 EventType event_type(const CallRecord& c) {
   if (c.call == Call::listen) return EventType::listen;
   if (c.call == Call::connect) return EventType::connect;
@@ -42,7 +50,7 @@ void Tracker::apply(const HolderRecord& holder) {
 
 void Tracker::apply(CallRecord& call) {
   ProcessRef process = sinks_.process(call.task);
-  if (call.ret < 0)
+  if (is_refused(call))
     refused(call, std::move(process));
   else
     succeeded(call, std::move(process));

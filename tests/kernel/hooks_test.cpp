@@ -167,6 +167,16 @@ TEST_F(Hooks, DisconnectGivesTheChosenPortBack) {
   }
 }
 
+TEST_F(Hooks, ConnectThatDoesNotWaitIsNoFailure) {
+  const int listening = a.tcp();
+  ASSERT_TRUE(a.bind(listening, "127.0.0.1", port).ok());
+  ASSERT_TRUE(a.listen(listening).ok());
+  const int fd = b.open(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  ASSERT_EQ(b.connect(fd, "127.0.0.1", port).error, EINPROGRESS);
+  EXPECT_EQ(event(b.port(fd))["type"], "connect");
+  EXPECT_TRUE(failures().empty());
+}
+
 TEST_F(Hooks, RefusedConnectionsTakeNoPort) {
   (void)daemon();
   EXPECT_EQ(a.connect(a.tcp(), "127.0.0.1", port).error, ECONNREFUSED);

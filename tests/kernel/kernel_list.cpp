@@ -3,10 +3,10 @@
 #include "actor.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
-#include <map>
 #include <sstream>
 
 namespace bindlens::test {
@@ -25,17 +25,20 @@ std::string state_name(const std::string& proto, const std::string& hex) {
   return it == names.end() ? "" : it->second;
 }
 
-void add_file(SocketNames& all, const std::string& path, const std::string& proto) {
+// Calls `add(name, inode)` for each socket that holds a port.
+template <typename Add>
+void read_file(const std::string& path, const std::string& proto, Add add) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line); // headings
   while (std::getline(file, line)) {
     std::istringstream words(line);
-    std::string slot, local, peer, state;
-    words >> slot >> local >> peer >> state;
+    std::string slot, local, peer, state, queues, timer, retransmitted, uid, timeout, inode;
+    words >> slot >> local >> peer >> state >> queues >> timer >> retransmitted >> uid >> timeout >>
+        inode;
     const std::string name = state_name(proto, state);
     if (name.empty() || local.ends_with(":0000")) continue;
-    all.insert(proto + " " + local + " " + peer + " " + name);
+    add(proto + " " + local + " " + peer + " " + name, inode);
   }
 }
 
@@ -67,12 +70,25 @@ std::string hex_peer(const std::string& peer, bool v4) {
   return hex_address(address, static_cast<uint16_t>(std::stoi(peer.substr(colon + 1))));
 }
 
+constexpr std::array tables = {"tcp", "tcp6", "udp", "udp6"};
+
 } // namespace
 
 SocketNames kernel_list(const Netns& netns) {
   SocketNames all;
-  for (const char* file : {"tcp", "tcp6", "udp", "udp6"})
-    add_file(all, netns.proc_net(file), std::string(file).substr(0, 3));
+  for (const char* file : tables)
+    read_file(netns.proc_net(file), std::string(file).substr(0, 3),
+              [&](std::string name, const std::string&) { all.insert(std::move(name)); });
+  return all;
+}
+
+std::map<std::string, std::string> kernel_inodes(const Netns& netns) {
+  std::map<std::string, std::string> all;
+  for (const char* file : tables)
+    read_file(netns.proc_net(file), std::string(file).substr(0, 3),
+              [&](std::string name, std::string inode) {
+                if (inode != "0") all.emplace(std::move(inode), std::move(name));
+              });
   return all;
 }
 

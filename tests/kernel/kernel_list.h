@@ -4,6 +4,7 @@
 
 #include "daemon.h"
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -15,6 +16,10 @@ using SocketNames = std::multiset<std::string>;
 // /proc/net/{tcp,tcp6,udp,udp6}. Not there: TCP sockets that are bound and idle.
 // Left out here: requests that are no sockets yet (SYN_RECV), and what has no port.
 [[nodiscard]] SocketNames kernel_list(const Netns& netns);
+
+// The same by the inode of their file, those that have one: while sockets come and
+// go, a name alone may be of one before and of another afterwards.
+[[nodiscard]] std::map<std::string, std::string> kernel_inodes(const Netns& netns);
 
 // The same of /v1/sockets, without what /proc/net does not show.
 [[nodiscard]] SocketNames names_of(const std::vector<Json>& sockets);

@@ -24,6 +24,9 @@ int finish(StormBoard* board) {
     ::pause();
 }
 
+constexpr uint16_t first_churned_port = 3000;
+constexpr uint16_t churned_ports = 2000;
+
 class Churn {
  public:
   Churn(uint32_t seed, size_t most) : random_(seed), most_(most) {}
@@ -51,7 +54,7 @@ class Churn {
   void bind(int fd, bool v6) {
     static const char* const addresses[2][2] = {{"0.0.0.0", "127.0.0.1"}, {"::", "::1"}};
     socklen_t length = 0;
-    const auto port = static_cast<uint16_t>(pick(4) == 0 ? 0 : 3000 + pick(2000));
+    const auto port = static_cast<uint16_t>(pick(4) == 0 ? 0 : first_churned_port + pick(churned_ports));
     const sockaddr_storage to = to_sockaddr(addresses[v6][pick(2)], port, length);
     (void)::bind(fd, reinterpret_cast<const sockaddr*>(&to), length);
   }
@@ -105,6 +108,22 @@ Child start_churn(const Netns& netns, const Board& board, uint32_t seed, size_t 
       churn.step();
       shared->calls.fetch_add(1);
     }
+    return finish(shared);
+  });
+}
+
+Child start_holding(const Netns& netns, const Board& board) {
+  return Child::fork([&, shared = board.get()] {
+    netns.enter();
+    allow_many_descriptors();
+    for (uint16_t port = first_churned_port; port < first_churned_port + churned_ports; ++port)
+      for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+        const int fd = ::socket(AF_INET, type | SOCK_CLOEXEC, 0);
+        socklen_t length = 0;
+        const sockaddr_storage to = to_sockaddr("127.0.0.2", port, length);
+        if (::bind(fd, reinterpret_cast<const sockaddr*>(&to), length) != 0) return 1;
+        if (type == SOCK_STREAM && ::listen(fd, 1) != 0) return 1;
+      }
     return finish(shared);
   });
 }

@@ -31,6 +31,9 @@ class Board {
 
 // Random socket, bind, listen, connect, accept and close, with up to `most`
 // sockets open, until told to stop.
+// A process that has a listener and a UDP socket on each port of the churn, at an
+// address of its own, and keeps them.
+[[nodiscard]] Child start_holding(const Netns& netns, const Board& board);
 [[nodiscard]] Child start_churn(const Netns& netns, const Board& board, uint32_t seed, size_t most);
 
 // `count` times socket(), bind() and close(); then `kept` sockets stay bound.

@@ -229,6 +229,9 @@ struct bl_walk {
   bl_u64 node;      /* next bind bucket, or next UDP socket */
   bl_u64 node2;     /* next address bucket (TCP from 6.8) */
   bl_u64 sk_node;   /* next socket of the bucket (TCP) */
+  bl_u64 link;      /* where the pointer to each of them is */
+  bl_u64 link2;
+  bl_u64 sk_link;
   bl_u64 object;    /* to be read at the end of this step, 0 = nothing */
   bl_u64 net;       /* of the current bucket */
   bl_u64 known_net; /* last namespace looked up, and its inode number */

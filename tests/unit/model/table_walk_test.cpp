@@ -27,6 +27,16 @@ Report merge(BindTable& t, std::initializer_list<Socket> walked, int8_t fastreus
   return t.merge(std::vector{bucket_of(walked, fastreuse)});
 }
 
+TEST(TableWalk, TornTakesNothingAway) {
+  BindTable t;
+  t.acquire(SocketOf(1, 80), 10, BoundBy::bind, nullptr);
+  t.begin_walk(20);
+  const auto report = t.merge(std::vector{bucket_of({SocketOf(2, 81)})}, true);
+  EXPECT_TRUE(report.stale.empty());
+  EXPECT_NE(t.find(1), nullptr);
+  EXPECT_NE(t.find(2), nullptr);
+}
+
 TEST(TableWalk, FindsNothingInATableThatIsRight) {
   BindTable t = knowing({SocketOf(1, 80), SocketOf(2, 81).listening()});
   const Report r = merge(t, {SocketOf(1, 80), SocketOf(2, 81).listening()});

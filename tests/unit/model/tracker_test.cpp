@@ -173,6 +173,32 @@ TEST(Tracker, ARefusedCallComesWithTheBucketAsItWas) {
   EXPECT_EQ(w.table.size(), 0u);
 }
 
+// EINPROGRESS of a socket that does not block, or a host that does not answer.
+TEST(Tracker, AConnectThatTookItsPortIsNotRefused) {
+  for (const int error : {EINPROGRESS, EINTR, ENETUNREACH}) {
+    World w;
+    CallRecord c = called(Call::connect, SocketOf(1, 40000).peer(443));
+    c.ret = -error;
+    w.apply(std::move(c));
+    EXPECT_TRUE(w.refused.empty());
+    ASSERT_EQ(w.events.size(), 1u);
+    EXPECT_EQ(w.events[0].type, EventType::connect);
+    ASSERT_NE(w.table.find(1), nullptr);
+    EXPECT_EQ(w.table.find(1)->bound_by, BoundBy::connect);
+  }
+}
+
+TEST(Tracker, AConnectWithoutAPortIsRefused) {
+  for (const int error : {EADDRNOTAVAIL, EADDRINUSE, EAGAIN}) {
+    World w;
+    CallRecord c = called(Call::connect, SocketOf(1, 0));
+    c.ret = -error;
+    w.apply(std::move(c));
+    EXPECT_EQ(w.refused.size(), 1u) << error;
+    EXPECT_TRUE(w.events.empty()) << error;
+  }
+}
+
 TEST(Tracker, ARefusedCallWithoutAWalkSaysSo) {
   World w;
   w.apply(refused(0, 0));

@@ -57,8 +57,9 @@ class BindTable {
   // To be called before the first row of a walk is read.
   void begin_walk(MonoNs now);
   // Makes the table equal to a whole walk. Sockets acquired or released since
-  // begin_walk() are decided by their events.
-  MergeReport merge(std::span<const Bucket> walked);
+  // begin_walk() are decided by their events. A torn walk (PortView::torn) shows
+  // what is there, and not what is gone.
+  MergeReport merge(std::span<const Bucket> walked, bool torn = false);
   // The walk failed: nothing is changed by it.
   void cancel_walk();
 
