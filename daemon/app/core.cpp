@@ -269,7 +269,7 @@ void Core::when_diagnosed(std::function<void()> done) {
 // When a holder let go after the refusal: the kernel told of it since.
 void Core::add_releases(model::Failure& f) {
   for (model::Blocker& b : f.blockers)
-    if (b.holders.empty()) b.released_at = events_.released_at(b.socket.id, f.time);
+    b.released_at = events_.released_at(b.socket.id, f.time);
 }
 
 void Core::finish(Diagnosis& diagnosis) {
