@@ -3,6 +3,7 @@
 #include <bindlens/rules/change.h>
 
 #include "kernel_view.h"
+#include "unowned.h"
 #include "wording.h"
 
 #include <algorithm>
@@ -23,6 +24,16 @@ void time_wait_advice(const ExplainInput& in, std::vector<std::string>& out) {
   if (lacking)
     out.emplace_back("set SO_REUSEADDR on the listener before it accepts connections: they keep "
                      "its setting into TIME_WAIT");
+}
+
+void closed_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  const bool lacking = std::ranges::any_of(in.blockers, [](const Blocker& b) {
+    return unowned(b.socket) == Unowned::closed && b.rule != Rule::bucket_connect_only &&
+           !b.socket.is(SocketFlag::reuseaddr);
+  });
+  if (lacking)
+    out.emplace_back("set SO_REUSEADDR before bind in every program that uses the port, so that "
+                     "it is there next time: a connection keeps its setting when it is closed");
 }
 
 void connect_advice(const ExplainInput& in, std::vector<std::string>& out) {
@@ -100,6 +111,7 @@ std::vector<std::string> advice_for(const ExplainInput& in) {
   for (const Change& c : in.changes)
     out.push_back(c.text);
   leaked_advice(in, out);
+  closed_advice(in, out);
   general_advice(in, out);
   return out;
 }

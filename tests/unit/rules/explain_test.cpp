@@ -157,7 +157,104 @@ TEST(Explain, WhoWhenNoProcessIsKnown) {
   EXPECT_EQ(told(a, {h()}, nobody).sentence.find("A process of user app listens"), 0u);
   EXPECT_EQ(told(a, {h().with(SocketFlag::kernel)}, nobody).sentence.find("The kernel itself"), 0u);
   const auto queued = holds("127.0.0.1:8080").child("127.0.0.1:5000").queued();
-  EXPECT_NE(told(a, {queued}).sentence.find("open in a connection that no process has open"), 0u);
+  EXPECT_EQ(told(a, {queued}).sentence,
+            "1 connection that no process has accepted yet holds 127.0.0.1:8080; SO_REUSEADDR here "
+            "would not help, because it does not have it and nobody can set it there.");
+}
+
+void set_up_by_ip(model::Blocker& b) {
+  b.holders.clear();
+  b.binder = process(123, "ip");
+  b.binder_exited = true;
+}
+
+TEST(Explain, TheKernelHoldsWhatAProcessSetUp) {
+  const auto vxlan = holds("0.0.0.0:8080").udp().with(SocketFlag::kernel);
+  EXPECT_EQ(told(ask("127.0.0.1:8080").udp().reuseaddr(), {vxlan}, set_up_by_ip).sentence,
+            "The kernel itself holds 0.0.0.0:8080, which covers 127.0.0.1, set up by ip[123], "
+            "which has exited; SO_REUSEADDR, which is set here, does not help, because its socket "
+            "does not have it and nobody can set it there.");
+  const auto still_there = [](model::Blocker& b) {
+    set_up_by_ip(b);
+    b.binder_exited = false;
+  };
+  EXPECT_EQ(
+      told(ask("127.0.0.1:8080").udp(), {vxlan}, still_there)
+          .sentence.find(
+              "The kernel itself holds 0.0.0.0:8080, which covers 127.0.0.1, set up by ip[123];"),
+      0u);
+  const auto nfsd = holds("0.0.0.0:2049").with(SocketFlag::kernel).listening();
+  EXPECT_EQ(
+      told(ask("0.0.0.0:2049"), {nfsd}, set_up_by_ip)
+          .sentence.find(
+              "The kernel itself listens on 0.0.0.0:2049, set up by ip[123], which has exited, "
+              "and a listener blocks"),
+      0u);
+}
+
+holds closed(State state) {
+  return holds("127.0.0.1:8080").connected("127.0.0.1:9000").queued().state(state);
+}
+
+TEST(Explain, AClosedConnectionIsNobodysAnyMore) {
+  HostFacts f = known_host();
+  f.tcp_fin_timeout_s = 120;
+  const auto view = view_of({closed(State::fin_wait2)});
+  const auto a = ask("127.0.0.1:8080").reuseaddr();
+  const auto by_node = [](model::Blocker& b) { b.binder = process(3311, "node"); };
+  const auto t = told(verdict(a, view), a, f, by_node);
+  EXPECT_EQ(t.sentence,
+            "A closed connection of node[3311] to 127.0.0.1:9000 still holds 127.0.0.1:8080: no "
+            "process has it open, and the kernel keeps it in FIN_WAIT2 until the other end closes "
+            "it too, which leaves 60 s of TIME_WAIT, or 120 s are over (net.ipv4.tcp_fin_timeout "
+            "is 120); SO_REUSEADDR, which is set here, does not help, because it does not have it "
+            "and nobody can set it there.");
+  EXPECT_NE(t.advice.find("set SO_REUSEADDR before bind in every program that uses the port"),
+            std::string::npos);
+  EXPECT_EQ(t.advice.find("on the socket of"), std::string::npos);
+}
+
+TEST(Explain, EveryStateOfAClosedConnectionEndsInItsWay) {
+  const auto a = ask("127.0.0.1:8080");
+  const auto of = [&](State s) { return told(a, {closed(s)}).sentence; };
+  EXPECT_NE(of(State::fin_wait1)
+                .find("in FIN_WAIT1 until the other end acknowledges the close, or "
+                      "the kernel gives up repeating it "
+                      "(net.ipv4.tcp_orphan_retries); then FIN_WAIT2"),
+            std::string::npos);
+  EXPECT_NE(of(State::closing).find("in CLOSING until"), std::string::npos);
+  EXPECT_NE(of(State::last_ack).find("in LAST_ACK until the other end acknowledges the close, or "),
+            std::string::npos);
+  EXPECT_EQ(of(State::last_ack).find("TIME_WAIT"), std::string::npos);
+  EXPECT_NE(of(State::fin_wait2).find("or net.ipv4.tcp_fin_timeout is over"), std::string::npos);
+  EXPECT_NE(of(State::fin_wait2).find("A closed connection of user app to 127.0.0.1:9000"),
+            std::string::npos);
+}
+
+TEST(Explain, AClosedConnectionThatHasTheOptionAsksForItHere) {
+  const auto t = told(ask("127.0.0.1:8080"), {closed(State::last_ack).reuseaddr()});
+  EXPECT_NE(t.sentence.find("; it has SO_REUSEADDR, but this socket has not set it."),
+            std::string::npos);
+  EXPECT_EQ(t.advice.find("in every program"), std::string::npos);
+}
+
+TEST(Explain, ManyClosedConnectionsAreCounted) {
+  const auto t = told(ask("127.0.0.1:8080"),
+                      {closed(State::last_ack), closed(State::fin_wait1), closed(State::last_ack)});
+  EXPECT_EQ(t.sentence.find("3 closed connections still hold 127.0.0.1:8080: no process has them "
+                            "open, and the kernel finishes them (LAST_ACK and FIN_WAIT1)"),
+            0u);
+}
+
+TEST(Explain, OneThatIsOpenSaysMoreThanOneThatWasClosed) {
+  const auto open = holds("127.0.0.1:8080").child("127.0.0.1:5000");
+  const auto t =
+      told(ask("127.0.0.1:8080"),
+           {holds("127.0.0.1:8080").child("127.0.0.1:5001").queued().state(State::last_ack), open});
+  EXPECT_EQ(t.sentence.find("1 accepted connection still holds 127.0.0.1:8080, open in "
+                            "node[3340]"),
+            0u);
+  EXPECT_NE(t.sentence.find("; 1 other socket also stands in the way."), std::string::npos);
 }
 
 TEST(Explain, ALeakedDescriptorIsTracedToItsOrigin) {
