@@ -57,13 +57,35 @@ void leaked_advice(const ExplainInput& in, std::vector<std::string>& out) {
   }
 }
 
+// Ports that connect() took are shared between destinations; those that bind
+// took are not, and the option on one more socket does not change that.
+std::string no_port_advice(const Verdict& v) {
+  const std::string set = "set IP_BIND_ADDRESS_NO_PORT before bind ";
+  const uint32_t shared = v.search.taken - v.search.bound;
+  if (!v.reproduced || v.search.range == 0)
+    return set + "in every program that binds without a port number and then connects: connect "
+                 "shares ports between destinations";
+  if (shared == 0)
+    return set + "in every program that binds without a port number and then connects: on this "
+                 "socket alone it does not help, because bind took all these ports, and connect "
+                 "passes over such ports";
+  return set + "if a connect follows: it shares the " +
+         (shared == 1 ? "1 port" : std::to_string(shared) + " ports") +
+         " that connect took with connections to other destinations";
+}
+
 void exhausted_advice(const ExplainInput& in, std::vector<std::string>& out) {
-  if (in.request->op == Operation::bind)
-    out.emplace_back("set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: ports are then "
-                     "shared between destinations");
+  const PortSearch& s = in.verdict->search;
+  const bool tcp = is_tcp(in.request->proto);
+  const bool connects = tcp && in.request->op == Operation::connect;
+  const bool counted = in.verdict->reproduced && s.range != 0;
+  if (tcp && in.request->op == Operation::bind) out.push_back(no_port_advice(*in.verdict));
   out.emplace_back("widen net.ipv4.ip_local_port_range");
-  if (in.request->op == Operation::connect)
+  if (connects && (!counted || s.taken > s.bound))
     out.emplace_back("connect from, or to, another address: ports are counted per destination");
+  if (connects && counted && s.bound != 0)
+    out.emplace_back("set IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without a "
+                     "port number and then connect: connect passes over the ports that bind took");
 }
 
 void general_advice(const ExplainInput& in, std::vector<std::string>& out) {

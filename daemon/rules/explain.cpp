@@ -5,6 +5,7 @@
 #include "advice.h"
 #include "clauses.h"
 #include "kernel_view.h"
+#include "search_text.h"
 #include "unowned.h"
 #include "wording.h"
 
@@ -150,23 +151,6 @@ std::string udp_text(const ExplainInput& in, const Blocker& b) {
                "sockets";
 }
 
-std::string exhausted_text(const ExplainInput& in) {
-  const PortSearch& s = in.verdict->search;
-  if (s.range == 0) return "no free port was found in the range of local ports";
-  std::string out = "all " + std::to_string(s.range) + " ports of " +
-                    std::to_string(s.ports.first) + "-" + std::to_string(s.ports.last) +
-                    " are in use";
-  if (s.reserved != 0) out += " or reserved (" + std::to_string(s.reserved) + ")";
-  return out + (in.request->op == Operation::connect ? " for " + to_string(in.request->peer) : "");
-}
-
-std::string reserved_text(const ExplainInput& in) {
-  const PortSearch& s = in.verdict->search;
-  return "all " + std::to_string(s.range) + " ports of " + std::to_string(s.ports.first) + "-" +
-         std::to_string(s.ports.last) +
-         " are reserved by ip_local_reserved_ports, and the kernel chooses none of those";
-}
-
 std::string privileged_text(const ExplainInput& in) {
   return "ports below " + std::to_string(in.facts->unprivileged_port_start.value_or(1024)) +
          " need CAP_NET_BIND_SERVICE, and the caller does not have it in the user namespace of "
@@ -220,6 +204,10 @@ std::string tuple_text(const ExplainInput& in, const Blocker& b) {
   if (unowned(b.socket) == Unowned::closed)
     return "a connection from " + ends + " was closed, but the kernel keeps it in " +
            ending_of(b.socket, *in.facts);
+  if (in_time_wait(b.socket))
+    return "a connection from " + ends + " is in TIME_WAIT for another " +
+           std::to_string(seconds_left(b.socket)) +
+           " s, and a new one replaces it only when both ends used TCP timestamps";
   return "a connection from " + ends + " exists already, in " + who(b, in.names);
 }
 

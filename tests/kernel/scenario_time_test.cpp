@@ -187,6 +187,10 @@ TEST_F(ScenarioOfTime, NoOptionCanBeSetOnAConnectionThatWasClosed) {
   EXPECT_TRUE(advises(f, "wait until the kernel has ended the connections")) << f.dump(1);
   EXPECT_FALSE(advises(f, "on the socket of ")) << "nobody has it open: " << f.dump(1);
   EXPECT_FALSE(explains(f, named("kt-b", b.pid()) + " holds")) << f.dump(1);
+  EXPECT_TRUE(explains(f, "closed connection of " + named("kt-b", b.pid()) + " to 127.0.0.1:9000"))
+      << f.dump(1);
+  EXPECT_TRUE(explains(f, "FIN_WAIT2 until the other end closes it too")) << f.dump(1);
+  EXPECT_TRUE(explains(f, "net.ipv4.tcp_fin_timeout is 120")) << f.dump(1);
   a.linger(accepted, 0); // a reset ends it
   a.close(accepted);
   EXPECT_TRUE(eventually([&] { return b.bind(fd, "127.0.0.1", port).ok(); }));

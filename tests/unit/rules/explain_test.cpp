@@ -314,6 +314,81 @@ TEST(Explain, SearchesThatFoundNothing) {
   EXPECT_NE(reserved.advice.find("ip_local_reserved_ports"), std::string::npos);
 }
 
+model::PortView taken(std::initializer_list<holds> by_connect,
+                      std::initializer_list<holds> by_bind = {}) {
+  auto view = view_of(by_connect);
+  for (auto& b : view.buckets)
+    b.fastreuse = b.fastreuseport = -1;
+  for (auto& b : view_of(by_bind).buckets)
+    view.buckets.push_back(b);
+  return view;
+}
+
+TEST(Explain, AnExhaustedRangeIsCounted) {
+  HostFacts f = known_host();
+  f.local_port_range = PortRange{40000, 40001};
+  const auto first = holds("10.0.0.5:40000").child("10.0.0.9:80");
+  const auto second = holds("10.0.0.5:40001").child("10.0.0.9:80");
+  const auto a = ask("10.0.0.5:0").to_connect("10.0.0.9:80");
+  const auto of = [&](const model::PortView& view) {
+    return told(explain_failure(a.request(), EADDRNOTAVAIL, view, f, {}), a, f);
+  };
+  const auto connected = of(taken({first, second}));
+  EXPECT_EQ(connected.sentence, "All 2 ports of 40000-40001 are in use for 10.0.0.9:80.");
+  EXPECT_NE(connected.advice.find("connect from, or to, another address"), std::string::npos);
+  EXPECT_EQ(connected.advice.find("IP_BIND_ADDRESS_NO_PORT"), std::string::npos);
+
+  const auto bound = of(taken({}, {holds("10.0.0.5:40000"), holds("127.0.0.1:40001")}));
+  EXPECT_EQ(bound.sentence,
+            "All 2 ports of 40000-40001 are in use for 10.0.0.9:80; bind took 2 of them, and "
+            "connect passes over those whatever the destination.");
+  EXPECT_EQ(bound.advice.find("connect from, or to, another address"), std::string::npos)
+      << "no destination helps";
+  EXPECT_NE(bound.advice.find("IP_BIND_ADDRESS_NO_PORT before bind in the programs"),
+            std::string::npos);
+
+  EXPECT_EQ(of(taken({first})).sentence,
+            "The kernel found no free port in 40000-40001 for 10.0.0.9:80; right afterwards there "
+            "was one, so that it came free meanwhile, or the socket has a range of its own "
+            "(IP_LOCAL_PORT_RANGE).");
+
+  f.local_port_range = PortRange{40000, 40000};
+  EXPECT_EQ(of(taken({first})).sentence, "The only port of 40000-40000 is in use for 10.0.0.9:80.");
+  f.local_port_range = PortRange{40000, 40002};
+  EXPECT_EQ(of(taken({first, second})).sentence,
+            "All 3 ports of 40000-40002 are in use or passed over, as the search does with one of "
+            "an odd number of ports (1) for 10.0.0.9:80.");
+}
+
+TEST(Explain, BindAddressNoPortHelpsOnlyOverPortsThatConnectTook) {
+  HostFacts f = known_host();
+  f.local_port_range = PortRange{40000, 40001};
+  const auto a = ask("10.0.0.5:0");
+  const auto advice = [&](const model::PortView& view, const ask& by) {
+    return told(explain_failure(by.request(), EADDRINUSE, view, f, {}), by, f).advice;
+  };
+  const auto connection = holds("10.0.0.5:40000").child("10.0.0.9:80");
+  EXPECT_NE(advice(taken({connection}, {holds("10.0.0.5:40001")}), a)
+                .find("set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: it shares "
+                      "the 1 port that connect took"),
+            std::string::npos);
+  const auto bound = taken({}, {holds("10.0.0.5:40000"), holds("10.0.0.5:40001")});
+  EXPECT_NE(advice(bound, a).find("on this socket alone it does not help"), std::string::npos);
+  EXPECT_EQ(advice(bound, a).find("if a connect follows"), std::string::npos);
+  const auto udp = view_of({holds("10.0.0.5:40000").udp(), holds("10.0.0.5:40001").udp()});
+  EXPECT_EQ(advice(udp, ask("10.0.0.5:0").udp()).find("IP_BIND_ADDRESS_NO_PORT"), std::string::npos)
+      << "connect shares no UDP ports";
+}
+
+TEST(Explain, ATimeWaitTuple) {
+  const auto tw = holds("10.0.0.5:8080").connected("10.0.0.9:80").time_wait(41'000);
+  const auto view = view_of({tw});
+  const auto a = ask("10.0.0.5:8080").to_connect("10.0.0.9:80");
+  EXPECT_EQ(told(explain_failure(a.request(), EADDRNOTAVAIL, view, known_host(), {}), a).sentence,
+            "A connection from 10.0.0.5:8080 to 10.0.0.9:80 is in TIME_WAIT for another 41 s, and "
+            "a new one replaces it only when both ends used TCP timestamps.");
+}
+
 TEST(Explain, ARaceIsCalledOne) {
   EXPECT_EQ(of(ask("0.0.0.0:8080"), EADDRINUSE).sentence,
             "The kernel refused, but no socket that was there right afterwards explains it: its "
