@@ -296,6 +296,10 @@ TEST_F(Scenario, CheckLeavesOpenWhatACgroupProgramDecides) {
   ASSERT_FALSE(inside.is_null());
   EXPECT_TRUE(leaves_open(inside, "a cgroup BPF program attached to " + cgroup.name()))
       << inside.dump(1);
+  Json for_another = asked;
+  for_another["uid"] = 1000;
+  const Json of_another = checked_inside(cgroup, [&] { return check(for_another); });
+  EXPECT_TRUE(leaves_open(of_another, cgroup.name())) << of_another.dump(1);
   const Json outside = check(asked);
   EXPECT_FALSE(leaves_open(outside, cgroup.name())) << outside.dump(1);
   cgroup.detach();
