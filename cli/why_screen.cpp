@@ -101,13 +101,16 @@ std::string one_holder(const ProcessView& p, const SocketView& s) {
 }
 
 std::string open_text(const SocketView& s) {
-  if (s.released_at) return "let go at " + clock_time(*s.released_at, *s.released_at) + ", after the refusal";
+  if (s.released_at)
+    return "let go at " + clock_time(*s.released_at, *s.released_at) + ", after the refusal";
   if (s.kernel) return "made by the kernel itself, no process has it";
   if (s.state == "TIME_WAIT") return {};
   if (!s.holders) return "who has it open could not be listed in time";
-  if (s.holders->empty())
-    return s.orphan ? "no process has it open: closed, or not yet accepted"
-                    : "no process was found that has it open";
+  if (s.holders->empty() && s.orphan)
+    return s.state == "ESTABLISHED" || s.state == "CLOSE_WAIT" || s.state == "SYN_RECV"
+               ? "no process has accepted it yet"
+               : "no process has it open any more: it was closed";
+  if (s.holders->empty()) return "no process was found that has it open";
   std::string text = "open in ";
   size_t told = 0;
   for (const ProcessView& p : *s.holders) {

@@ -68,6 +68,18 @@ protocol::CheckReply to_reply(rules::CheckAnswer a) {
           std::move(a.unknown)};
 }
 
+// Another user is thought of in the cgroup, and under the security modules, of
+// the process that asks.
+rules::HostFacts facts_of(const CheckContext& c, const model::ProcessRef& caller, uint32_t netns,
+                          const server::Peer& peer) {
+  const HostView& host = c.core.host();
+  rules::HostFacts facts = host.facts(netns, caller);
+  if (caller->pid == 0)
+    if (const auto asking = c.core.processes().current(peer.pid))
+      facts.policies = host.facts(netns, asking).policies;
+  return facts;
+}
+
 struct Question {
   rules::CheckQuestion asked;
   rules::HostFacts facts;
@@ -79,7 +91,7 @@ Result<Question> understand(const CheckContext& c, const protocol::CheckRequest&
   if (!netns) return std::unexpected(netns.error());
   const model::ProcessRef caller = caller_of(c, r, peer);
   Question q;
-  q.facts = c.core.host().facts(*netns, caller);
+  q.facts = facts_of(c, caller, *netns, peer);
   const auto dev = dev_index(r.dev, q.facts);
   if (!dev) return std::unexpected(dev.error());
   const auto profile = rules::parse_profile(r.os.empty() ? "linux" : r.os);

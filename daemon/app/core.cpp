@@ -22,6 +22,14 @@ constexpr int max_turns = 4;
 constexpr size_t max_kept_blockers = 256;
 constexpr size_t max_waiting_refusals = 8192;
 constexpr MonoNs searched_max_age = 250'000'000;
+// Walks because a search had failed take a tenth of the time, some of it in advance.
+constexpr MonoNs searches_share = 10;
+constexpr MonoNs searches_in_advance = 1'000'000'000;
+
+// 0: the kernel had to search for one.
+uint16_t asked_port(const model::CallRecord& c) {
+  return c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
+}
 
 } // namespace
 
@@ -217,6 +225,20 @@ void Core::diagnose_waiting() {
   });
 }
 
+// Ports run out for many callers at once: one walk serves them for a moment.
+Result<model::PortView> Core::search_view(const kernel::WalkRequest& request) {
+  const MonoNs now = monotonic_now();
+  if (searched_.at != 0 && now - searched_.at < searched_max_age &&
+      searched_.netns == request.netns && searched_.proto == request.protos[0])
+    return searched_.view;
+  auto view = source_.walk(request);
+  if (!view) return view;
+  searched_ = {now, request.netns, request.protos[0], *view};
+  searches_paid_until_ =
+      std::max(searches_paid_until_, now) + searches_share * source_.last().duration_ns;
+  return view;
+}
+
 // The walk inside the call is the best there is. Where it stopped early, or was
 // not made, the bucket is read now; where the kernel had to search for a port,
 // the whole table of that protocol.
@@ -225,32 +247,39 @@ void Core::complete_view(model::RefusedCall& refused) {
   const bool about_holders = error == EADDRINUSE || error == EADDRNOTAVAIL || error == EAGAIN;
   if (refused.whole || !about_holders) return;
   const model::CallRecord& c = refused.call;
-  const uint16_t port =
-      c.call == model::Call::bind && c.asked ? c.asked->port : c.socket.local.port;
+  const uint16_t port = asked_port(c);
   const bool address_refused = error == EADDRNOTAVAIL && c.call == model::Call::bind;
   if (address_refused) return;
   const kernel::WalkRequest request{
       {c.socket.proto == model::Proto::mptcp ? model::Proto::tcp : c.socket.proto},
       port,
       c.socket.netns};
-  // Ports run out for many callers at once: one walk serves them for a moment.
-  const MonoNs now = monotonic_now();
-  const bool reuse = port == 0 && searched_.at != 0 && now - searched_.at < searched_max_age &&
-                     searched_.netns == request.netns && searched_.proto == request.protos[0];
-  if (reuse) {
-    refused.view = searched_.view;
-  } else {
-    auto view = source_.walk(request);
-    if (!view) return;
-    refused.view = *std::move(view);
-    if (port == 0) searched_ = {now, request.netns, request.protos[0], refused.view};
-  }
+  auto view = port == 0 ? search_view(request) : source_.walk(request);
+  if (!view) return;
+  refused.view = *std::move(view);
   refused.whole = !refused.view.torn;
 }
 
-void Core::diagnose(model::RefusedCall refused) {
+// The walk that is kept was made before `time`, and a new one is no burden.
+bool Core::search_outdated(MonoNs time) const {
+  return searched_.at < time && searches_paid_until_ < monotonic_now() + searches_in_advance;
+}
+
+std::shared_ptr<Diagnosis> Core::decide(model::RefusedCall refused) {
+  const bool searched = !refused.whole && asked_port(refused.call) == 0;
   complete_view(refused);
   auto diagnosis = std::make_shared<Diagnosis>(std::move(refused), table_, host_);
+  const bool outdated = searched && search_outdated(diagnosis->failure().time);
+  if (diagnosis->reproduced() || !outdated) return diagnosis;
+  refused = diagnosis->take_back();
+  refused.whole = false;
+  searched_ = {};
+  complete_view(refused);
+  return std::make_shared<Diagnosis>(std::move(refused), table_, host_);
+}
+
+void Core::diagnose(model::RefusedCall refused) {
+  const auto diagnosis = decide(std::move(refused));
   model::Failure& f = diagnosis->failure();
   f.complete = f.complete && health_.complete;
   ++in_progress_;
@@ -270,7 +299,7 @@ void Core::when_diagnosed(std::function<void()> done) {
 // When a holder let go after the refusal: the kernel told of it since.
 void Core::add_releases(model::Failure& f) {
   for (model::Blocker& b : f.blockers)
-    if (b.holders.empty()) b.released_at = events_.released_at(b.socket.id, f.time);
+    b.released_at = events_.released_at(b.socket.id, f.time);
 }
 
 void Core::finish(Diagnosis& diagnosis) {

@@ -98,7 +98,10 @@ class Core {
   void diagnose(model::RefusedCall refused);
   void finish(Diagnosis& diagnosis);
   void publish_failure(std::shared_ptr<const model::Failure> failure);
+  std::shared_ptr<Diagnosis> decide(model::RefusedCall refused);
   void complete_view(model::RefusedCall& refused);
+  Result<model::PortView> search_view(const kernel::WalkRequest& request);
+  [[nodiscard]] bool search_outdated(MonoNs time) const;
   void fill_holders(model::Blocker& blocker, std::span<const bl_owner> owners);
   void verify_later();
 
@@ -116,6 +119,7 @@ class Core {
 
   std::deque<model::RefusedCall> refused_;
   Searched searched_;
+  MonoNs searches_paid_until_ = 0;
   size_t in_progress_ = 0; // diagnoses that wait for their processes
   std::list<EventSink> sinks_;
 

@@ -28,6 +28,10 @@ class Diagnosis {
   // What is known before the processes are: enough to tell whether it is the
   // same refusal as the one before.
   [[nodiscard]] model::Failure& failure() { return failure_; }
+  // The bucket, as it was given, shows why the call was refused.
+  [[nodiscard]] bool reproduced() const { return verdict_.reproduced; }
+  // Gives the call back; of no use afterwards.
+  [[nodiscard]] model::RefusedCall take_back() { return std::move(refused_); }
   // The failure with its words, from what failure().blockers says of processes.
   [[nodiscard]] model::Failure finish();
 

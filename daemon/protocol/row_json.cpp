@@ -46,10 +46,6 @@ void append_hex(std::string& out, uint64_t value) {
 
 } // namespace
 
-int64_t wall_offset() {
-  return wall_time_of(0);
-}
-
 void write_time(ObjectWriter& json, std::string_view key, MonoNs t, int64_t offset) {
   std::string& out = json.value(key);
   out += '"';

@@ -8,10 +8,6 @@
 
 namespace bindlens::protocol {
 
-// Wall time minus monotonic time, now: turns the times of one answer into wall
-// time with one look at the clocks.
-[[nodiscard]] int64_t wall_offset();
-
 // Names of a socket's numbers, as far as they are known.
 struct SocketNames {
   std::string_view user, netns, dev;

@@ -3,6 +3,7 @@
 #include <bindlens/rules/change.h>
 
 #include "kernel_view.h"
+#include "unowned.h"
 #include "wording.h"
 
 #include <algorithm>
@@ -23,6 +24,16 @@ void time_wait_advice(const ExplainInput& in, std::vector<std::string>& out) {
   if (lacking)
     out.emplace_back("set SO_REUSEADDR on the listener before it accepts connections: they keep "
                      "its setting into TIME_WAIT");
+}
+
+void closed_advice(const ExplainInput& in, std::vector<std::string>& out) {
+  const bool lacking = std::ranges::any_of(in.blockers, [](const Blocker& b) {
+    return unowned(b.socket) == Unowned::closed && b.rule != Rule::bucket_connect_only &&
+           !b.socket.is(SocketFlag::reuseaddr);
+  });
+  if (lacking)
+    out.emplace_back("set SO_REUSEADDR before bind in every program that uses the port, so that "
+                     "it is there next time: a connection keeps its setting when it is closed");
 }
 
 void connect_advice(const ExplainInput& in, std::vector<std::string>& out) {
@@ -46,13 +57,35 @@ void leaked_advice(const ExplainInput& in, std::vector<std::string>& out) {
   }
 }
 
+// Ports that connect() took are shared between destinations; those that bind
+// took are not, and the option on one more socket does not change that.
+std::string no_port_advice(const Verdict& v) {
+  const std::string set = "set IP_BIND_ADDRESS_NO_PORT before bind ";
+  const uint32_t shared = v.search.taken - v.search.bound;
+  if (!v.reproduced || v.search.range == 0)
+    return set + "in every program that binds without a port number and then connects: connect "
+                 "shares ports between destinations";
+  if (shared == 0)
+    return set + "in every program that binds without a port number and then connects: on this "
+                 "socket alone it does not help, because bind took all these ports, and connect "
+                 "passes over such ports";
+  return set + "if a connect follows: it shares the " +
+         (shared == 1 ? "1 port" : std::to_string(shared) + " ports") +
+         " that connect took with connections to other destinations";
+}
+
 void exhausted_advice(const ExplainInput& in, std::vector<std::string>& out) {
-  if (in.request->op == Operation::bind)
-    out.emplace_back("set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: ports are then "
-                     "shared between destinations");
+  const PortSearch& s = in.verdict->search;
+  const bool tcp = is_tcp(in.request->proto);
+  const bool connects = tcp && in.request->op == Operation::connect;
+  const bool counted = in.verdict->reproduced && s.range != 0;
+  if (tcp && in.request->op == Operation::bind) out.push_back(no_port_advice(*in.verdict));
   out.emplace_back("widen net.ipv4.ip_local_port_range");
-  if (in.request->op == Operation::connect)
+  if (connects && (!counted || s.taken > s.bound))
     out.emplace_back("connect from, or to, another address: ports are counted per destination");
+  if (connects && counted && s.bound != 0)
+    out.emplace_back("set IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without a "
+                     "port number and then connect: connect passes over the ports that bind took");
 }
 
 void general_advice(const ExplainInput& in, std::vector<std::string>& out) {
@@ -100,6 +133,7 @@ std::vector<std::string> advice_for(const ExplainInput& in) {
   for (const Change& c : in.changes)
     out.push_back(c.text);
   leaked_advice(in, out);
+  closed_advice(in, out);
   general_advice(in, out);
   return out;
 }

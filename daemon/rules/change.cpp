@@ -2,6 +2,7 @@
 
 #include "change_text.h"
 #include "tables.h"
+#include "unowned.h"
 
 #include <algorithm>
 #include <set>
@@ -67,13 +68,20 @@ bool has_connection(const Socket& s) {
          s.proto != model::Proto::udplite;
 }
 
-// A connection that this side closes stays as TIME_WAIT with the same options.
+// Neither TIME_WAIT nor closed already: something can be done to end it.
+bool can_be_closed(const Socket& s) {
+  return !in_time_wait(s) && unowned(s) != Unowned::closed;
+}
+
+// A connection that this side closes stays as TIME_WAIT with the same options;
+// one that nobody has accepted is reset when its listener closes.
 void close_blocking(World& w, const Search& in) {
   erase_if(w, [&](const Socket& s) {
-    return in.blocking.contains(s.id) && !in_time_wait(s) && !has_connection(s);
+    return in.blocking.contains(s.id) && can_be_closed(s) &&
+           (!has_connection(s) || unowned(s) == Unowned::queued);
   });
   for_each_blocking(w, in.blocking, [](Socket& s) {
-    if (in_time_wait(s)) return;
+    if (!can_be_closed(s)) return;
     s.state = State::time_wait;
     s.flags.set(SocketFlag::timewait);
     s.tw_left_ms = 0;
@@ -125,21 +133,26 @@ std::vector<Step> useful_steps(const Search& in) {
   if (rule == Rule::privileged_port) return {Step::capability, Step::unprivileged_port};
   if (rule == Rule::address_not_local) return {Step::other_address, Step::set_freebind};
   if (in.refusal.blockers.empty()) return {};
-  const bool waits = std::ranges::any_of(in.refusal.blockers,
-                                         [](const Conflict& c) { return in_time_wait(*c.socket); });
-  const bool lives = std::ranges::any_of(
-      in.refusal.blockers, [](const Conflict& c) { return !in_time_wait(*c.socket); });
+  const auto any = [&](auto is) {
+    return std::ranges::any_of(in.refusal.blockers,
+                               [&](const Conflict& c) { return is(*c.socket); });
+  };
+  const bool lives = any([](const Socket& s) { return !in_time_wait(s); });
+  const bool closable = any(can_be_closed);
   if (!has(SocketFlag::reuseaddr)) out.push_back(Step::set_reuseaddr);
   if (!has(SocketFlag::reuseport)) out.push_back(Step::set_reuseport);
   if (in.request.local.addr.family == Family::inet6 && !has(SocketFlag::v6only))
     out.push_back(Step::set_v6only);
-  if (lives) {
+  if (any(takes_options)) {
     out.push_back(Step::holders_reuseaddr);
     out.push_back(Step::holders_reuseport);
-    if (auto uid = common_uid(in); uid && *uid != in.request.uid) out.push_back(Step::same_user);
-    out.push_back(Step::close_holders);
   }
-  if (waits || lives) out.push_back(Step::wait);
+  if (lives)
+    if (auto uid = common_uid(in); uid && *uid != in.request.uid) out.push_back(Step::same_user);
+  if (closable) out.push_back(Step::close_holders);
+  if (any([](const Socket& s) { return unowned(s) == Unowned::closed; }))
+    out.push_back(Step::wait_for_closed);
+  if (closable || any(in_time_wait)) out.push_back(Step::wait);
   out.push_back(Step::other_address);
   return out;
 }
@@ -161,8 +174,7 @@ bool apply(Step step, World& w, const Search& in) {
   case Step::holders_reuseaddr:
   case Step::holders_reuseport:
     for_each_blocking(w, in.blocking, [&](Socket& s) {
-      // The options of a TIME_WAIT socket can not be changed any more.
-      if (!in_time_wait(s))
+      if (takes_options(s))
         s.flags.set(step == Step::holders_reuseaddr ? SocketFlag::reuseaddr
                                                     : SocketFlag::reuseport);
     });
@@ -172,6 +184,9 @@ bool apply(Step step, World& w, const Search& in) {
     return true;
   case Step::close_holders:
     close_blocking(w, in);
+    return true;
+  case Step::wait_for_closed:
+    erase_if(w, [](const Socket& s) { return unowned(s) == Unowned::closed; });
     return true;
   case Step::wait:
     erase_if(w, [](const Socket& s) { return in_time_wait(s); });
@@ -254,7 +269,7 @@ std::vector<Change> minimal_changes(const Request& request, const Verdict& refus
   if (found.size() > most_changes) found.resize(most_changes);
   for (Change& c : found) {
     c.wait_s = wait_for(c, blockers);
-    c.text = change_text(c, blockers, names);
+    c.text = change_text(c, blockers, facts, names);
   }
   return found;
 }

@@ -1,6 +1,7 @@
 #include "change_text.h"
 
 #include "kernel_view.h"
+#include "unowned.h"
 #include "wording.h"
 
 #include <algorithm>
@@ -30,7 +31,7 @@ std::string shortened(std::vector<std::string> list) {
 std::string owners_of(std::span<const Blocker> blockers, const Names& names) {
   std::vector<std::string> owners;
   for (const Blocker& b : blockers)
-    if (!in_time_wait(b.socket)) {
+    if (takes_options(b.socket)) {
       const std::string processes = processes_of(b);
       add_once(owners, processes.empty() ? who(b, names) : processes);
     }
@@ -61,26 +62,42 @@ void option_phrase(std::vector<std::string>& out, std::string_view option, bool 
   out.push_back(text);
 }
 
+bool has_listener(std::span<const Blocker> blockers) {
+  return std::ranges::any_of(
+      blockers, [](const Blocker& b) { return b.socket.state == model::State::listen; });
+}
+
+// What makes one blocker go away: a process to stop, or something else to do.
+void add_end(const Blocker& b, std::span<const Blocker> all, std::vector<std::string>& stop,
+             std::vector<std::string>& other) {
+  if (in_time_wait(b.socket)) return;
+  switch (unowned(b.socket)) {
+  case Unowned::kernel:
+    return add_once(other, remove_from_kernel_text(b.socket));
+  case Unowned::queued: // goes with its listener
+    if (!has_listener(all))
+      add_once(other, "stop the listener whose queue the connections wait in");
+    return;
+  case Unowned::closed:
+    return;
+  case Unowned::no:
+    break;
+  }
+  for (const model::Holder& h : b.holders)
+    add_once(stop, stop_one(*h.process));
+  if (!b.holders.empty()) return;
+  if (b.binder && !b.binder_exited)
+    add_once(stop, stop_one(*b.binder));
+  else
+    add_once(other, "close the socket that holds " + end_of(b.socket));
+}
+
 } // namespace
 
 std::string stop_text(std::span<const Blocker> blockers) {
   std::vector<std::string> stop, other;
-  for (const Blocker& b : blockers) {
-    if (in_time_wait(b.socket)) continue;
-    if (!b.holders.empty()) {
-      for (const model::Holder& h : b.holders)
-        add_once(stop, stop_one(*h.process));
-    } else if (b.socket.is(SocketFlag::kernel)) {
-      add_once(other, "remove what in the kernel uses the port (a WireGuard interface, an NFS or "
-                      "RPC mount)");
-    } else if (b.socket.is(SocketFlag::orphan)) {
-      add_once(other, "wait until the kernel has ended the connections that were closed");
-    } else if (b.binder && !b.binder_exited) {
-      add_once(stop, stop_one(*b.binder));
-    } else {
-      add_once(other, "close the socket that holds " + end_of(b.socket));
-    }
-  }
+  for (const Blocker& b : blockers)
+    add_end(b, blockers, stop, other);
   if (!stop.empty()) other.insert(other.begin(), "stop " + shortened(std::move(stop)));
   return join(other);
 }
@@ -92,13 +109,15 @@ uint32_t wait_for(const Change& c, std::span<const Blocker> blockers) {
   for (const Blocker& b : blockers) {
     if (in_time_wait(b.socket)) longest = std::max(longest, seconds_left(b.socket));
     // A connection that this side closes first waits in full.
-    else if (closes && b.socket.state != model::State::listen)
+    else if (closes && unowned(b.socket) != Unowned::closed &&
+             unowned(b.socket) != Unowned::queued && b.socket.state != model::State::listen)
       longest = std::max(longest, 60u);
   }
   return longest;
 }
 
-std::string change_text(const Change& c, std::span<const Blocker> blockers, const Names& names) {
+std::string change_text(const Change& c, std::span<const Blocker> blockers, const HostFacts& facts,
+                        const Names& names) {
   std::vector<std::string> out;
   const std::string owners = owners_of(blockers, names);
   option_phrase(out, "SO_REUSEADDR", has(c, Step::set_reuseaddr), has(c, Step::holders_reuseaddr),
@@ -118,6 +137,9 @@ std::string change_text(const Change& c, std::span<const Blocker> blockers, cons
       break;
     case Step::close_holders:
       out.push_back(stop_text(blockers));
+      break;
+    case Step::wait_for_closed:
+      out.push_back(wait_for_closed_text(blockers, facts));
       break;
     case Step::wait:
       out.push_back("wait " + std::to_string(c.wait_s) + " s until TIME_WAIT is over");

@@ -80,9 +80,9 @@ void ask_udp_port(Verdict& out, const Request& r, const Asker& a, const model::P
 }
 
 void ask_table(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
-               const HostFacts& facts, const Variants& v) {
+               const HostFacts& facts, const Variants& v, Doubt doubt) {
   const bool tcp = is_tcp(r.proto);
-  if (r.op == Operation::connect && tcp) return connect_tcp(out, r, a, view, facts, v);
+  if (r.op == Operation::connect && tcp) return connect_tcp(out, r, a, view, facts, v, doubt);
   if (r.local.port != 0)
     return tcp ? ask_tcp_port(out, r, a, view, v) : ask_udp_port(out, r, a, view, v);
   if (r.op == Operation::bind && r.flags.has(SocketFlag::bind_no_port)) {
@@ -90,7 +90,7 @@ void ask_table(Verdict& out, const Request& r, const Asker& a, const model::Port
     out.path = Path::no_port;
     return;
   }
-  return tcp ? choose_tcp_port(out, r, a, view, facts, v)
+  return tcp ? choose_tcp_port(out, r, a, view, facts, v, doubt)
              : choose_udp_port(out, r, a, view, facts, v);
 }
 
@@ -111,8 +111,8 @@ void note_torn_walk(Verdict& out, const model::PortView& view) {
 
 } // namespace
 
-Verdict decide(const Request& r, const model::PortView& view, const HostFacts& facts,
-               const Variants& v) {
+Verdict decide_with(Doubt doubt, const Request& r, const model::PortView& view,
+                    const HostFacts& facts, const Variants& v) {
   Verdict out;
   out.failing = r.op;
   uint32_t dev = r.dev;
@@ -134,11 +134,16 @@ Verdict decide(const Request& r, const model::PortView& view, const HostFacts& f
   }
   const Asker a = make_asker(r, facts, dev);
   note_unknown_vrf(out, r, facts, dev);
-  ask_table(out, r, a, view, facts, v);
+  ask_table(out, r, a, view, facts, v, doubt);
   if (out.path != Path::no_port) note_torn_walk(out, view);
   for (Conflict& c : out.blockers)
     c.relation = relation_of(c.socket->local.addr, r.local.addr);
   return out;
+}
+
+Verdict decide(const Request& r, const model::PortView& view, const HostFacts& facts,
+               const Variants& v) {
+  return decide_with(Doubt::for_the_call, r, view, facts, v);
 }
 
 } // namespace bindlens::rules

@@ -3,7 +3,10 @@
 #include <bindlens/rules/explain.h>
 
 #include "advice.h"
+#include "clauses.h"
 #include "kernel_view.h"
+#include "search_text.h"
+#include "unowned.h"
 #include "wording.h"
 
 #include <algorithm>
@@ -13,7 +16,6 @@
 namespace bindlens::rules {
 
 using model::Blocker;
-using model::Relation;
 using model::Rule;
 using model::SocketFlag;
 
@@ -28,53 +30,31 @@ model::Blocker to_blocker(const Conflict& c) {
 
 namespace {
 
-// The blocker that the verdict's rule is about.
+// The blocker that the verdict's rule is about; one that a process has open
+// tells more than one that nobody has.
 const Blocker* leading(const ExplainInput& in) {
-  auto it = std::ranges::find(in.blockers, in.verdict->rule, &Blocker::rule);
-  if (it != in.blockers.end()) return &*it;
+  const Blocker* first = nullptr;
+  for (const Blocker& b : in.blockers) {
+    if (b.rule != in.verdict->rule) continue;
+    if (unowned(b.socket) == Unowned::no) return &b;
+    if (first == nullptr) first = &b;
+  }
+  if (first != nullptr) return first;
   return in.blockers.empty() ? nullptr : &in.blockers.front();
 }
 
+// Those of the verdict's rule that are not explained as unowned ones.
 size_t count_rule(const ExplainInput& in) {
-  return static_cast<size_t>(std::ranges::count(in.blockers, in.verdict->rule, &Blocker::rule));
-}
-
-std::string and_others(const ExplainInput& in) {
-  const size_t n = in.blockers.size();
-  return n > 1 ? "; " + count_of(n - 1, "other socket") + " also stand" + (n == 2 ? "s" : "") +
-                     " in the way"
-               : "";
-}
-
-std::string asked(const ExplainInput& in) {
-  return to_string(in.request->local.addr);
-}
-
-// ", which 0.0.0.0 covers", or nothing when both addresses are one.
-std::string overlap_clause(const ExplainInput& in, const Blocker& b) {
-  const std::string holder = to_string(b.socket.local.addr);
-  switch (b.relation) {
-  case Relation::holder_is_wildcard:
-    return ", which covers " + asked(in);
-  case Relation::requester_is_wildcard:
-    return ", which " + asked(in) + " covers";
-  case Relation::v6_wildcard_covers_v4:
-    return b.socket.local.addr.is_wildcard() && !b.socket.local.addr.as_v4()
-               ? ", which covers IPv4 too because IPV6_V6ONLY is off"
-               : ", which [::] covers too because IPV6_V6ONLY is off here";
-  case Relation::v4_mapped:
-    return ", which is the same IPv4 address as " + asked(in);
-  case Relation::same:
-  case Relation::none:
-    return "";
-  }
-  return "";
+  return static_cast<size_t>(std::ranges::count_if(in.blockers, [&](const Blocker& b) {
+    return b.rule == in.verdict->rule && unowned(b.socket) == Unowned::no;
+  }));
 }
 
 std::string listener_text(const ExplainInput& in, const Blocker& b) {
   const bool set = in.request->flags.has(SocketFlag::reuseaddr);
   const bool second_listen = in.verdict->failing == Operation::listen;
   std::string out = who(b, in.names) + " listens on " + end_of(b.socket) + overlap_clause(in, b);
+  if (unowned(b.socket) == Unowned::kernel) out += origin_clause(b);
   out += second_listen ? ", and while it listens no other socket may listen on an overlapping "
                          "address unless both have SO_REUSEPORT"
                        : ", and a listener blocks every overlapping address";
@@ -98,8 +78,10 @@ std::string one_side_text(const ExplainInput& in, const Blocker& b, std::string_
 }
 
 std::string uid_text(const ExplainInput& in, const Blocker& b) {
-  const uint32_t holder = b.socket.is(SocketFlag::orphan) ? b.socket.inode_uid : b.socket.uid;
-  std::string out = "both sockets have SO_REUSEPORT, but the one of " + who(b, in.names) + " on " +
+  const uint32_t holder = b.socket.uid;
+  const bool owned = unowned(b.socket) == Unowned::no;
+  const std::string whose = owned ? "the one of " : "";
+  std::string out = "both sockets have SO_REUSEPORT, but " + whose + who(b, in.names) + " on " +
                     end_of(b.socket) + " belongs to ";
   // Kernels up to 6.16 take a connection without a process for root's.
   if (holder == in.request->uid)
@@ -140,22 +122,18 @@ std::string child_text(const ExplainInput& in, const Blocker& b) {
   const bool here = in.request->flags.has(SocketFlag::reuseaddr);
   const bool there = b.socket.is(SocketFlag::reuseaddr);
   if (here)
-    return out + "; it was accepted by a listener without SO_REUSEADDR, so that setting it here is "
-                 "not enough";
-  return out + (there ? "; it has SO_REUSEADDR, but this socket has not set it"
-                      : "; neither it nor this socket has SO_REUSEADDR");
+    out += "; it was accepted by a listener without SO_REUSEADDR, so that setting it here is not "
+           "enough";
+  else
+    out += there ? "; it has SO_REUSEADDR, but this socket has not set it"
+                 : "; neither it nor this socket has SO_REUSEADDR";
+  return out + and_others(in, n);
 }
 
 std::string connect_text(const ExplainInput& in, const Blocker& b) {
-  std::string out = "an outgoing connection of " + who(b, in.names) + " to " +
-                    to_string(b.socket.peer) + " was given port " +
-                    std::to_string(b.socket.local.port) + " by the kernel";
-  if (in.facts->local_port_range) {
-    const PortRange r = *in.facts->local_port_range;
-    out += ", which lies inside ip_local_port_range (" + std::to_string(r.first) + "-" +
-           std::to_string(r.last) + ")";
-  }
-  return out;
+  return "an outgoing connection of " + who(b, in.names) + " to " + to_string(b.socket.peer) +
+         " was given port " + std::to_string(b.socket.local.port) + " by the kernel" +
+         range_clause(in);
 }
 
 std::string udp_text(const ExplainInput& in, const Blocker& b) {
@@ -171,23 +149,6 @@ std::string udp_text(const ExplainInput& in, const Blocker& b) {
                  "cannot join others";
   return out + "; sharing a UDP port needs SO_REUSEADDR, or SO_REUSEPORT of one user, on both "
                "sockets";
-}
-
-std::string exhausted_text(const ExplainInput& in) {
-  const PortSearch& s = in.verdict->search;
-  if (s.range == 0) return "no free port was found in the range of local ports";
-  std::string out = "all " + std::to_string(s.range) + " ports of " +
-                    std::to_string(s.ports.first) + "-" + std::to_string(s.ports.last) +
-                    " are in use";
-  if (s.reserved != 0) out += " or reserved (" + std::to_string(s.reserved) + ")";
-  return out + (in.request->op == Operation::connect ? " for " + to_string(in.request->peer) : "");
-}
-
-std::string reserved_text(const ExplainInput& in) {
-  const PortSearch& s = in.verdict->search;
-  return "all " + std::to_string(s.range) + " ports of " + std::to_string(s.ports.first) + "-" +
-         std::to_string(s.ports.last) +
-         " are reserved by ip_local_reserved_ports, and the kernel chooses none of those";
 }
 
 std::string privileged_text(const ExplainInput& in) {
@@ -233,7 +194,26 @@ std::string race_text(const ExplainInput& in) {
          "\", which no rule about ports explains";
 }
 
+bool is_about_ownership(Rule r) {
+  return r == Rule::listener || r == Rule::reuseport_uid || r == Rule::udp_reuseport_uid ||
+         r == Rule::tuple_in_use;
+}
+
+std::string tuple_text(const ExplainInput& in, const Blocker& b) {
+  const std::string ends = to_string(b.socket.local) + " to " + to_string(b.socket.peer);
+  if (unowned(b.socket) == Unowned::closed)
+    return "a connection from " + ends + " was closed, but the kernel keeps it in " +
+           ending_of(b.socket, *in.facts);
+  if (in_time_wait(b.socket))
+    return "a connection from " + ends + " is in TIME_WAIT for another " +
+           std::to_string(seconds_left(b.socket)) +
+           " s, and a new one replaces it only when both ends used TCP timestamps";
+  return "a connection from " + ends + " exists already, in " + who(b, in.names);
+}
+
 std::string about_holder(const ExplainInput& in, const Blocker& b) {
+  if (unowned(b.socket) != Unowned::no && !is_about_ownership(in.verdict->rule))
+    return unowned_text(in, b);
   const auto set = [&](SocketFlag f) { return in.request->flags.has(f); };
   switch (in.verdict->rule) {
   case Rule::listener:
@@ -261,8 +241,7 @@ std::string about_holder(const ExplainInput& in, const Blocker& b) {
   case Rule::udp_no_reuse:
     return udp_text(in, b) + and_others(in);
   case Rule::tuple_in_use:
-    return "a connection from " + to_string(b.socket.local) + " to " + to_string(b.socket.peer) +
-           " exists already, in " + who(b, in.names);
+    return tuple_text(in, b);
   default:
     return "";
   }

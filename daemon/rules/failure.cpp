@@ -16,7 +16,7 @@ Verdict ask_table_only(Request r, const model::PortView& view, HostFacts facts, 
   r.has_port = r.connected = false;
   facts.nonlocal_bind4 = facts.nonlocal_bind6 = true;
   facts.cap_net_bind_service = true;
-  return decide(r, view, facts, v);
+  return decide_with(Doubt::against_it, r, view, facts, v);
 }
 
 Rule rule_of_refused_access(const Request& r, const HostFacts& facts) {

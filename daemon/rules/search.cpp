@@ -65,28 +65,38 @@ std::vector<std::vector<const Bucket*>> by_port(const model::PortView& view, Por
   return out;
 }
 
-// Goes through the range and tells what is found: `free(port)` says whether the
-// kernel would take it.
-template <typename Free, typename Visits>
-void search(Verdict& out, PortRange range, const HostFacts& facts, int error, Free free,
-            Visits visit) {
+// What keeps the kernel from taking a port.
+enum class Taken : uint8_t {
+  no,
+  by_holder, // a holder refuses
+  by_bind,   // the same, and connect() passes over the port whatever the destination
+};
+
+// Goes through the range and tells what is found: `taken(port)` says what keeps
+// the kernel from taking it.
+template <typename TakenBy, typename Visits>
+void search(Verdict& out, PortRange range, const HostFacts& facts, int error, Doubt doubt,
+            TakenBy taken, Visits visit) {
   out.search.ports = range;
+  out.search.range = uint32_t(range.last) - range.first + 1;
   out.path = Path::search;
   bool by_chance = false;
   for (uint32_t p = range.first; p <= range.last; ++p) {
     const auto port = static_cast<uint16_t>(p);
-    ++out.search.range;
     if (is_reserved(facts, port)) {
       ++out.search.reserved;
-    } else if (!free(port)) {
+    } else if (const Taken by = taken(port); by != Taken::no) {
       ++out.search.taken;
+      out.search.bound += by == Taken::by_bind;
     } else if (visit(port) == Visit::always) {
       out.would_succeed = true;
       return;
-    } else if (visit(port) == Visit::by_chance) {
-      by_chance = true;
+    } else {
+      ++out.search.passed_over;
+      by_chance = by_chance || visit(port) == Visit::by_chance;
     }
   }
+  by_chance = by_chance && doubt == Doubt::for_the_call;
   if (by_chance) {
     out.unknown.emplace_back("where in the range the kernel's random search begins: the only free "
                              "port is not visited every time");
@@ -94,7 +104,7 @@ void search(Verdict& out, PortRange range, const HostFacts& facts, int error, Fr
     out.would_succeed = true;
     return;
   }
-  const bool all_reserved = out.search.taken == 0;
+  const bool all_reserved = out.search.reserved == out.search.range;
   refuse(out, error, all_reserved ? Rule::reserved_port : Rule::ephemeral_exhausted, Path::search);
 }
 
@@ -111,6 +121,19 @@ std::optional<PortRange> range_of(Verdict& out, const Request& r, const HostFact
   return std::nullopt;
 }
 
+using Buckets = std::vector<const Bucket*>;
+
+// One explicit binder, on whatever address, closes the port to connect().
+bool closed_to_connect(const Buckets& buckets) {
+  return std::ranges::any_of(
+      buckets, [](const Bucket* b) { return b->fastreuse >= 0 || b->fastreuseport >= 0; });
+}
+
+Taken taken_by(const Buckets& buckets, bool free) {
+  if (free) return Taken::no;
+  return closed_to_connect(buckets) ? Taken::by_bind : Taken::by_holder;
+}
+
 bool tcp_port_free(const Asker& a, const Bucket& b, Strictness s, const Variants& v) {
   return std::ranges::none_of(b.sockets, [&](const Socket& h) {
     return tcp_conflict(a, h, s, v) && tcp_candidate(a, b, h, v);
@@ -120,7 +143,7 @@ bool tcp_port_free(const Asker& a, const Bucket& b, Strictness s, const Variants
 } // namespace
 
 void choose_tcp_port(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
-                     const HostFacts& facts, const Variants& v) {
+                     const HostFacts& facts, const Variants& v, Doubt doubt) {
   const auto range = range_of(out, r, facts, v);
   if (!range) return;
   const auto buckets = by_port(view, *range, [&](const Bucket& b) {
@@ -130,10 +153,12 @@ void choose_tcp_port(Verdict& out, const Request& r, const Asker& a, const model
   auto pass = [&](Strictness s) {
     out.search = {};
     search(
-        out, *range, facts, EADDRINUSE,
+        out, *range, facts, EADDRINUSE, doubt,
         [&](uint16_t port) {
-          return std::ranges::all_of(buckets[port - range->first],
-                                     [&](const Bucket* b) { return tcp_port_free(a, *b, s, v); });
+          const Buckets& held = buckets[port - range->first];
+          return taken_by(held, std::ranges::all_of(held, [&](const Bucket* b) {
+                            return tcp_port_free(a, *b, s, v);
+                          }));
         },
         [&](uint16_t port) { return bind_visits(*range, port, halves); });
   };
@@ -159,8 +184,8 @@ void choose_udp_port(Verdict& out, const Request& r, const Asker& a, const model
         taken[h.local.port - range->first] = true;
   }
   search(
-      out, *range, facts, r.op == Operation::bind ? EADDRINUSE : EAGAIN,
-      [&](uint16_t port) { return !taken[port - range->first]; },
+      out, *range, facts, r.op == Operation::bind ? EADDRINUSE : EAGAIN, Doubt::for_the_call,
+      [&](uint16_t port) { return taken[port - range->first] ? Taken::by_holder : Taken::no; },
       [](uint16_t) { return Visit::always; });
 }
 
@@ -193,14 +218,12 @@ bool same_tuple(const Request& r, const Asker& a, const HostFacts& facts, const 
   return h.dev == a.dev || (vrf != 0 && h.dev == vrf);
 }
 
-// What stands against a connection from `port`: a live one with the same tuple.
-// A TIME_WAIT one gives way when its peer used timestamps, which a walk does not
-// tell.
+// What stands against a connection from `port`: one with the same tuple.
 const Socket* tuple_holder(Verdict& out, const Request& r, const Asker& a, const HostFacts& facts,
-                           const Bucket& b, uint16_t port) {
+                           const Bucket& b, uint16_t port, Doubt doubt) {
   for (const Socket& h : b.sockets) {
     if (!same_tuple(r, a, facts, h, port)) continue;
-    if (in_time_wait(h)) {
+    if (in_time_wait(h) && doubt == Doubt::for_the_call) {
       if (!out.open)
         out.unknown.emplace_back("whether a TIME_WAIT connection of the same addresses and ports "
                                  "may be reused (it may when both ends used TCP timestamps)");
@@ -217,10 +240,10 @@ const Socket* tuple_holder(Verdict& out, const Request& r, const Asker& a, const
 }
 
 void connect_bound(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
-                   const HostFacts& facts) {
+                   const HostFacts& facts, Doubt doubt) {
   for (const Bucket& b : view.buckets) {
     if (!is_tcp(b.proto) || b.netns != a.netns || b.port != r.local.port) continue;
-    const Socket* h = tuple_holder(out, r, a, facts, b, r.local.port);
+    const Socket* h = tuple_holder(out, r, a, facts, b, r.local.port, doubt);
     if (h == nullptr) continue;
     refuse(out, EADDRNOTAVAIL, Rule::tuple_in_use, Path::holders);
     out.blockers.push_back({.socket = h, .bucket = &b, .rule = Rule::tuple_in_use});
@@ -233,8 +256,8 @@ void connect_bound(Verdict& out, const Request& r, const Asker& a, const model::
 } // namespace
 
 void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
-                 const HostFacts& facts, const Variants& v) {
-  if (r.local.port != 0) return connect_bound(out, r, a, view, facts);
+                 const HostFacts& facts, const Variants& v, Doubt doubt) {
+  if (r.local.port != 0) return connect_bound(out, r, a, view, facts, doubt);
   const auto range = range_of(out, r, facts, v);
   if (!range) return;
   const auto buckets = by_port(view, *range, [&](const Bucket& b) {
@@ -242,13 +265,13 @@ void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::Po
   });
   const bool own = r.own_range.first != 0 || r.own_range.last != 0;
   search(
-      out, *range, facts, EADDRNOTAVAIL,
+      out, *range, facts, EADDRNOTAVAIL, doubt,
       [&](uint16_t port) {
-        return std::ranges::all_of(buckets[port - range->first], [&](const Bucket* b) {
-          // One explicit binder, on whatever address, closes the port to connect().
-          return b->fastreuse < 0 && b->fastreuseport < 0 &&
-                 tuple_holder(out, r, a, facts, *b, port) == nullptr;
-        });
+        const Buckets& held = buckets[port - range->first];
+        return taken_by(held,
+                        !closed_to_connect(held) && std::ranges::all_of(held, [&](const Bucket* b) {
+                          return tuple_holder(out, r, a, facts, *b, port, doubt) == nullptr;
+                        }));
       },
       [&](uint16_t port) {
         return own && v.socket_range_scans_all ? Visit::always : visits(*range, port);

@@ -76,13 +76,22 @@ enum class Visit : uint8_t { always, by_chance, never };
 [[nodiscard]] Visit visits(PortRange range, uint16_t port);
 [[nodiscard]] Visit bind_visits(PortRange range, uint16_t port, bool halves);
 
+// What a walk does not tell - whether a TIME_WAIT connection gives way to a new
+// one with the same ends, where a random search began - speaks for the call, or
+// against one that is known to have been refused.
+enum class Doubt : uint8_t { for_the_call, against_it };
+
 void choose_tcp_port(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
-                     const HostFacts& facts, const Variants& v);
+                     const HostFacts& facts, const Variants& v, Doubt doubt);
 void choose_udp_port(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
                      const HostFacts& facts, const Variants& v);
 // connect(): __inet_hash_connect().
 void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
-                 const HostFacts& facts, const Variants& v);
+                 const HostFacts& facts, const Variants& v, Doubt doubt);
+
+// decide(), for which doubt speaks for the call.
+[[nodiscard]] Verdict decide_with(Doubt doubt, const Request& r, const model::PortView& view,
+                                  const HostFacts& facts, const Variants& v);
 
 // --- Before the tables ------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 #include "wording.h"
 
 #include "kernel_view.h"
+#include "unowned.h"
 
 #include <algorithm>
 #include <set>
@@ -15,12 +16,17 @@ std::string process_name(const model::Process& p) {
   return p.comm.empty() ? "process " + pid : p.comm + "[" + pid + "]";
 }
 
+std::string binder_name(const Blocker& b) {
+  return process_name(*b.binder) + (b.binder_exited ? ", which has exited" : "");
+}
+
 std::string processes_of(const Blocker& b) {
   std::vector<const model::Process*> seen;
   for (const model::Holder& h : b.holders)
     if (std::ranges::find(seen, h.process->pid, &model::Process::pid) == seen.end())
       seen.push_back(h.process.get());
-  if (seen.empty()) return b.binder && !b.binder_exited ? process_name(*b.binder) : "";
+  const bool binder_has_it = b.binder && !b.binder_exited && takes_options(b.socket);
+  if (seen.empty()) return binder_has_it ? process_name(*b.binder) : "";
   std::string out = process_name(*seen.front());
   if (seen.size() == 2) return out + " and " + process_name(*seen[1]);
   if (seen.size() > 2) out += " and " + std::to_string(seen.size() - 1) + " more processes";
@@ -41,11 +47,19 @@ std::string place_of(const Blocker& b) {
 
 std::string who(const Blocker& b, const Names& names) {
   if (std::string p = processes_of(b); !p.empty()) return p + place_of(b);
-  if (b.binder && b.binder_exited) return process_name(*b.binder) + ", which has exited,";
   const model::Socket& s = b.socket;
   if (in_time_wait(s)) return "a TIME_WAIT socket";
-  if (s.is(SocketFlag::kernel)) return "the kernel itself";
-  if (s.is(SocketFlag::orphan)) return "a connection that no process has open";
+  switch (unowned(s)) {
+  case Unowned::kernel:
+    return "the kernel itself";
+  case Unowned::closed:
+    return closed_connection(b, names);
+  case Unowned::queued:
+    return "a connection that no process has accepted yet";
+  case Unowned::no:
+    break;
+  }
+  if (b.binder && b.binder_exited) return binder_name(b) + ",";
   return "a process of user " + user_name(s.uid, names);
 }
 

@@ -9,11 +9,13 @@
 namespace bindlens::rules {
 
 // "node[3340]", "node[3340] (app.service)", "the kernel itself", "a process of
-// user app", "a connection that no process has open".
+// user app", "a closed connection of node[3340] to 10.0.0.9:80".
 [[nodiscard]] std::string who(const model::Blocker& b, const Names& names);
 // The processes to stop: "node[3340]", "node[3340] and 3 more", empty if none.
 [[nodiscard]] std::string processes_of(const model::Blocker& b);
 [[nodiscard]] std::string process_name(const model::Process& p); // "node[3340]"
+// "ip[123]", "ip[123], which has exited"; there has to be a binder.
+[[nodiscard]] std::string binder_name(const model::Blocker& b);
 
 [[nodiscard]] std::string user_name(uint32_t uid, const Names& names);   // "app", "uid 1000"
 [[nodiscard]] std::string device_name(uint32_t dev, const Names& names); // "eth0", "interface 2"

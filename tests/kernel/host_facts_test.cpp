@@ -240,6 +240,7 @@ TEST(HostFacts, ReadsTheSysctlsOfTheNamespaceAndNotOurOwn) {
     write_sysctl("ipv4/ip_local_reserved_ports", "8080,9000-9010,65535");
     write_sysctl("ipv4/ip_autobind_reuse", "1");
     write_sysctl("ipv6/bindv6only", "1");
+    write_sysctl("ipv4/tcp_fin_timeout", "77");
   });
   const HostFacts f = read(netns.fd());
   EXPECT_EQ(f.unprivileged_port_start, 81);
@@ -249,6 +250,7 @@ TEST(HostFacts, ReadsTheSysctlsOfTheNamespaceAndNotOurOwn) {
   EXPECT_EQ(f.reserved_ports, (std::vector<PortRange>{{8080, 8080}, {9000, 9010}, {65535, 65535}}));
   EXPECT_EQ(f.autobind_reuse, true);
   EXPECT_EQ(f.bindv6only, true);
+  EXPECT_EQ(f.tcp_fin_timeout_s, 77u);
 
   const OwnNetns fresh;
   const HostFacts defaults = read(fresh.fd());

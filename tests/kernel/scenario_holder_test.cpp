@@ -206,6 +206,10 @@ TEST_F(Scenario, KernelItselfHoldsThePort) {
   EXPECT_EQ(holders_of(f), Strings{}) << "no process has it open";
   EXPECT_TRUE(explains(f, "the kernel itself") || explains(f, "The kernel itself")) << f.dump(1);
   EXPECT_TRUE(advises(f, "remove what in the kernel uses the port")) << f.dump(1);
+  EXPECT_FALSE(advises(f, "on the socket of ")) << "nobody can: " << f.dump(1);
+  EXPECT_FALSE(advises(f, "stop ")) << "that would not end it: " << f.dump(1);
+  const bool set_up_seen = f["holders"][0].contains("binder"); // not where only system calls are
+  EXPECT_EQ(explains(f, "set up by ip["), set_up_seen) << f.dump(1);
   expect_check_refuses(question("udp", "127.0.0.1", port), "udp-no-reuse");
 
   b.reuseaddr(fd); // of no use on one side

@@ -4,6 +4,7 @@
 
 #include <bindlens/util/fd.h>
 
+#include <array>
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <filesystem>
@@ -76,6 +77,7 @@ TEST_F(ScenarioOfFewPorts, BindToPortZeroFindsNoPort) {
   expect_rule(f, "ephemeral-exhausted");
   EXPECT_EQ(f.value("call", ""), "bind");
   EXPECT_TRUE(explains(f, "All 4 ports of 40000-40003 are in use")) << f.dump(1);
+  EXPECT_TRUE(f.value("holders", Json::array()).empty()) << "no one of them: " << f.dump(1);
   const Json answer = check(question("tcp", "127.0.0.1", 0));
   EXPECT_EQ(answer.value("would_succeed", true), false) << answer.dump(1);
   EXPECT_EQ(answer.value("rule", ""), "ephemeral-exhausted") << answer.dump(1);
@@ -104,6 +106,91 @@ TEST_F(ScenarioOfFewPorts, BindAddressNoPortSharesPortsBetweenDestinations) {
 
 // Ports that were taken without the option stay taken for who sets it: the
 // advice is true only when it says so.
+TEST_F(ScenarioOfFewPorts, BindAddressNoPortDoesNotShareWithThoseWithoutIt) {
+  listening(a, a.tcp(), "0.0.0.0", service);
+  for (int i = 0; i < ports_in_range; ++i) {
+    const int fd = bound(b, b.tcp(), "127.0.0.1", 0);
+    ASSERT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+  }
+  const Json f = refused_bind(b, b.tcp(), "127.0.0.1", 0);
+  expect_rule(f, "ephemeral-exhausted");
+  const int fd = without_port("127.0.0.1");
+  ASSERT_EQ(b.connect(fd, "127.0.0.2", service).error, EADDRNOTAVAIL);
+  EXPECT_TRUE(advises(f, "IP_BIND_ADDRESS_NO_PORT")) << f.dump(1);
+  EXPECT_FALSE(advises(f, "set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: ports "
+                          "are then shared between destinations"))
+      << "the socket that failed cannot help itself: " << f.dump(1);
+  EXPECT_FALSE(advises(f, "if a connect follows")) << f.dump(1);
+  EXPECT_TRUE(advises(f, "on this socket alone it does not help")) << f.dump(1);
+}
+
+// Ports that connect() took are open to who sets it now.
+TEST_F(ScenarioOfFewPorts, BindAddressNoPortSharesWhatConnectTook) {
+  use_all_ports();
+  const Json f = refused_bind(b, b.tcp(), "127.0.0.1", 0);
+  expect_rule(f, "ephemeral-exhausted");
+  EXPECT_TRUE(explains(f, "All 4 ports of 40000-40003 are in use")) << f.dump(1);
+  EXPECT_TRUE(advises(f, "set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: it shares "
+                         "the 4 ports that connect took"))
+      << f.dump(1);
+  EXPECT_TRUE(b.connect(without_port("127.0.0.1"), "127.0.0.2", service).ok());
+}
+
+// connect() passes over a port that was bound once, on whatever address: another
+// destination does not help there, and is not advised.
+TEST_F(ScenarioOfFewPorts, ConnectIsToldOfThePortsThatBindTook) {
+  for (int i = 0; i < ports_in_range; ++i)
+    bound(b, b.tcp(), "127.0.0.5", 0);
+  listening(a, a.tcp(), "0.0.0.0", service);
+  const int fd = b.tcp();
+  const auto call = [&] { return b.connect(fd, "127.0.0.1", service); };
+  const Json f = refusal(b, 0, EADDRNOTAVAIL, call);
+  expect_rule(f, "ephemeral-exhausted");
+  EXPECT_TRUE(explains(f, "All 4 ports of 40000-40003 are in use for 127.0.0.1:9000; bind took 4 "
+                          "of them"))
+      << f.dump(1);
+  EXPECT_FALSE(advises(f, "connect from, or to, another address")) << f.dump(1);
+  EXPECT_EQ(b.connect(fd, "127.0.0.2", service).error, EADDRNOTAVAIL) << "it would be of no use";
+  EXPECT_TRUE(advises(f, "IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without"))
+      << f.dump(1);
+}
+
+// One refusal after the other, each over what was taken by then.
+TEST_F(ScenarioOfFewPorts, EachSearchIsExplainedByWhatItMet) {
+  set_sysctl("ipv4/ip_local_port_range", "40000 40000");
+  listening(a, a.tcp(), "0.0.0.0", service);
+  ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.1", service).ok());
+  const auto to = [&](const std::string& address) {
+    return refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(b.tcp(), address, service); });
+  };
+  EXPECT_TRUE(
+      explains(to("127.0.0.1"), "The only port of 40000-40000 is in use for 127.0.0.1:9000"));
+  ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.2", service).ok());
+  EXPECT_TRUE(
+      explains(to("127.0.0.2"), "The only port of 40000-40000 is in use for 127.0.0.2:9000"));
+}
+
+// The connections are over, and their ports still are not free for this
+// destination: TIME_WAIT without timestamps does not give way.
+TEST_F(ScenarioOfFewPorts, ConnectMeetsOnlyTimeWait) {
+  set_sysctl("ipv4/tcp_timestamps", "0");
+  const int server = listening(a, a.tcp(), "0.0.0.0", service);
+  for (int i = 0; i < ports_in_range; ++i) {
+    const int fd = b.tcp();
+    ASSERT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+    const int accepted = a.accept(server).value;
+    b.close(fd);
+    a.close(accepted);
+  }
+  const int fd = b.tcp();
+  const Json f = refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(fd, "127.0.0.1", service); });
+  expect_rule(f, "ephemeral-exhausted");
+  EXPECT_TRUE(explains(f, "All 4 ports of 40000-40003 are in use for 127.0.0.1:9000")) << f.dump(1);
+  EXPECT_TRUE(f.value("holders", Json::array()).empty()) << "no one of them: " << f.dump(1);
+  EXPECT_TRUE(advises(f, "connect from, or to, another address")) << f.dump(1);
+  EXPECT_TRUE(b.connect(fd, "127.0.0.2", service).ok());
+}
+
 // A cgroup of version 2 of its own, with a program that refuses every bind.
 class RefusingCgroup {
  public:
@@ -117,6 +204,8 @@ class RefusingCgroup {
     link_.reset();
     if (!path_.empty()) ::rmdir(path_.c_str());
   }
+  // As /proc/PID/cgroup has it.
+  [[nodiscard]] std::string name() const { return path_.substr(path_.rfind('/')); }
   bool take(pid_t pid) const {
     std::ofstream file(path_ + "/cgroup.procs");
     file << pid << std::flush;
@@ -172,6 +261,51 @@ TEST_F(Scenario, CgroupProgramRefusesTheBind) {
   cgroup.detach();
   EXPECT_TRUE(inside.bind(fd, "127.0.0.1", port).ok());
   inside.kill();
+}
+
+// What `check` says to a process in that cgroup; null when it cannot be there.
+Json checked_inside(const RefusingCgroup& cgroup, const std::function<Json()>& check) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) give_up_errno("pipe");
+  const Fd read_end(ends[0]);
+  Fd write_end(ends[1]);
+  Child asking = Child::fork([&] {
+    if (!cgroup.take(::getpid())) return 1;
+    const std::string answer = check().dump();
+    return ::write(write_end.get(), answer.data(), answer.size()) < 0 ? 2 : 0;
+  });
+  write_end.reset();
+  std::string text(65536, '\0'); // what a pipe holds
+  const ssize_t size = ::read(read_end.get(), text.data(), text.size());
+  if (asking.wait() != 0 || size <= 0) return {};
+  return Json::parse(text.substr(0, static_cast<size_t>(size)));
+}
+
+bool leaves_open(const Json& answer, const std::string& text) {
+  const Json unknown = answer.value("unknown", Json::array());
+  return std::any_of(unknown.begin(), unknown.end(), [&](const Json& one) {
+    return one.get<std::string>().find(text) != std::string::npos;
+  });
+}
+
+TEST_F(Scenario, CheckLeavesOpenWhatACgroupProgramDecides) {
+  RefusingCgroup cgroup;
+  if (const auto missing = cgroup.make()) GTEST_SKIP() << "not run here: " << *missing;
+  const Json asked = question("tcp", "127.0.0.1", port);
+  const Json inside = checked_inside(cgroup, [&] { return check(asked); });
+  ASSERT_FALSE(inside.is_null());
+  EXPECT_TRUE(leaves_open(inside, "a cgroup BPF program attached to " + cgroup.name()))
+      << inside.dump(1);
+  Json for_another = asked;
+  for_another["uid"] = 1000;
+  const Json of_another = checked_inside(cgroup, [&] { return check(for_another); });
+  EXPECT_TRUE(leaves_open(of_another, cgroup.name())) << of_another.dump(1);
+  const Json outside = check(asked);
+  EXPECT_FALSE(leaves_open(outside, cgroup.name())) << outside.dump(1);
+  cgroup.detach();
+  const Json detached = checked_inside(cgroup, [&] { return check(asked); });
+  ASSERT_FALSE(detached.is_null());
+  EXPECT_FALSE(leaves_open(detached, cgroup.name())) << detached.dump(1);
 }
 
 } // namespace

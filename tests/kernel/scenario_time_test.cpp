@@ -144,6 +144,8 @@ TEST_F(ScenarioOfTime, HolderThatClosedAtOnceAfterTheRefusalIsNamed) {
   EXPECT_EQ(blamed["binder"].value("pid", 0), a.pid()) << f.dump(1);
   EXPECT_EQ(blamed["binder"].value("comm", ""), "kt-a") << f.dump(1);
   EXPECT_LT(blamed.value("bound_at", "9"), f.value("time", "")) << f.dump(1);
+  ASSERT_TRUE(eventually([&] { return failure(port)["holders"][0].contains("released_at"); }));
+  EXPECT_GT(failure(port)["holders"][0]["released_at"], f["time"]);
   EXPECT_TRUE(b.bind(fd, "127.0.0.1", port).ok()) << "the race is over";
 }
 
@@ -169,6 +171,31 @@ TEST_F(ScenarioOfTime, EventsTellTheOrderOfARestartRace) {
 
 // Half-closed for longer than TIME_WAIT lasts: no process has it any more, so
 // that nobody could set an option on it.
+TEST_F(ScenarioOfTime, NoOptionCanBeSetOnAConnectionThatWasClosed) {
+  set_sysctl("ipv4/tcp_fin_timeout", "120");
+  const int server = listening(a, a.tcp(), "127.0.0.1", service);
+  const int client = bound(b, b.tcp(), "127.0.0.1", port);
+  ASSERT_TRUE(b.connect(client, "127.0.0.1", service).ok());
+  const int accepted = a.accept(server).value;
+  b.close(client);
+  ASSERT_TRUE(becomes("FIN_WAIT2"));
+  const int fd = b.tcp();
+  const Json f = refused_bind(b, fd, "127.0.0.1", port);
+  ASSERT_EQ(f.value("holders", Json::array()).size(), 1u) << f.dump(1);
+  EXPECT_EQ(f["holders"][0].value("orphan", false), true) << f.dump(1);
+  EXPECT_EQ(holders_of(f), Strings{}) << f.dump(1);
+  EXPECT_TRUE(advises(f, "wait until the kernel has ended the connections")) << f.dump(1);
+  EXPECT_FALSE(advises(f, "on the socket of ")) << "nobody has it open: " << f.dump(1);
+  EXPECT_FALSE(explains(f, named("kt-b", b.pid()) + " holds")) << f.dump(1);
+  EXPECT_TRUE(explains(f, "closed connection of " + named("kt-b", b.pid()) + " to 127.0.0.1:9000"))
+      << f.dump(1);
+  EXPECT_TRUE(explains(f, "FIN_WAIT2 until the other end closes it too")) << f.dump(1);
+  EXPECT_TRUE(explains(f, "net.ipv4.tcp_fin_timeout is 120")) << f.dump(1);
+  a.linger(accepted, 0); // a reset ends it
+  a.close(accepted);
+  EXPECT_TRUE(eventually([&] { return b.bind(fd, "127.0.0.1", port).ok(); }));
+}
+
 // `why` itself says that the port is free again, and since when.
 TEST_F(ScenarioOfTime, WhyTellsWhenTheHolderClosedAfterwards) {
   const int held = listening(a, a.tcp(), "127.0.0.1", port);

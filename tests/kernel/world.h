@@ -22,6 +22,9 @@ class World : public testing::Test {
   Actor a{netns, "kt-a"};
   Actor b{netns, "kt-b"};
 
+  // What happens before the daemon is there is not told of.
+  void SetUp() override { (void)daemon(); }
+
   [[nodiscard]] virtual Daemon& daemon() { return shared_daemon(); }
 
   // Of this namespace; `more` as "&port=1".

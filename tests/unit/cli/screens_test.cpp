@@ -145,10 +145,14 @@ TEST_F(Screens, WhyNamesTheKernelAndOrphans) {
   SocketView time_wait = holder();
   time_wait.state = "TIME_WAIT";
   time_wait.timewait_left_ms = 41'000;
-  f.holders = {kernel, orphan, time_wait};
+  orphan.state = "FIN_WAIT2";
+  SocketView queued = orphan;
+  queued.state = "ESTABLISHED";
+  f.holders = {kernel, orphan, time_wait, queued};
   const std::string text = why_screen(f, {.width = 80}, now);
   EXPECT_NE(text.find("made by the kernel itself"), std::string::npos);
-  EXPECT_NE(text.find("no process has it open: closed"), std::string::npos);
+  EXPECT_NE(text.find("no process has it open any more: it was closed"), std::string::npos);
+  EXPECT_NE(text.find("no process has accepted it yet"), std::string::npos);
   EXPECT_NE(text.find("gone in 41 s"), std::string::npos);
 }
 

@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include <unowned.h>
+
 #include <algorithm>
 
 namespace bindlens::rules::test {
@@ -34,7 +36,7 @@ Found changes(const ask& a, const model::PortView& view, const HostFacts& f = kn
   out.verdict = decide(a.request(), view, f, {});
   for (const Conflict& c : out.verdict.blockers) {
     out.blockers.push_back(to_blocker(c));
-    if (!c.socket->is(SocketFlag::timewait))
+    if (takes_options(*c.socket))
       out.blockers.back().holders = {process(3340, "node", "app.service")};
   }
   Names names;
@@ -91,6 +93,52 @@ TEST(Change, AClosedConnectionLeavesTimeWait) {
       changes(ask("0.0.0.0:8080"), view_of({holds("127.0.0.1:8080").child("127.0.0.1:5000")}));
   EXPECT_FALSE(f.has({Step::close_holders}));
   EXPECT_TRUE(f.has({Step::close_holders, Step::wait}));
+}
+
+bool offers_an_option_there(const Found& f) {
+  return std::ranges::any_of(f.changes, [](const Change& c) {
+    return std::ranges::any_of(c.steps, [](Step s) {
+      return s == Step::holders_reuseaddr || s == Step::holders_reuseport;
+    });
+  });
+}
+
+TEST(Change, NobodySetsAnOptionOnAClosedConnection) {
+  const auto closed = [](State s) {
+    return holds("127.0.0.1:8080").connected("127.0.0.1:9000").queued().state(s);
+  };
+  for (const State s : {State::fin_wait1, State::fin_wait2, State::closing, State::last_ack}) {
+    const auto f = changes(ask("127.0.0.1:8080"), view_of({closed(s)}));
+    EXPECT_FALSE(offers_an_option_there(f)) << f.texts();
+    EXPECT_FALSE(f.has({Step::close_holders})) << "it is closed";
+    EXPECT_TRUE(f.has({Step::wait_for_closed})) << f.texts();
+    EXPECT_NE(f.texts().find("wait until the kernel has ended the connections that were closed: "
+                             "they stay in " +
+                             std::string(to_string(s)) + " until "),
+              std::string::npos)
+        << f.texts();
+    EXPECT_TRUE(changes(ask("127.0.0.1:8080"), view_of({closed(s).reuseaddr()}))
+                    .has({Step::set_reuseaddr}));
+  }
+}
+
+TEST(Change, NobodySetsAnOptionOnASocketOfTheKernel) {
+  const auto tunnel = holds("0.0.0.0:8080").udp().with(SocketFlag::kernel);
+  const auto f = changes(ask("127.0.0.1:8080").udp(), view_of({tunnel}));
+  EXPECT_FALSE(offers_an_option_there(f)) << f.texts();
+  EXPECT_TRUE(f.has({Step::close_holders}));
+  EXPECT_EQ(f.texts().find("remove what in the kernel uses the port (a WireGuard"), 0u)
+      << f.texts();
+  EXPECT_EQ(f.texts().find("stop"), std::string::npos) << f.texts();
+}
+
+TEST(Change, AnUnacceptedConnectionGoesWithItsListener) {
+  const auto f = changes(ask("127.0.0.1:8080"),
+                         view_of({holds("127.0.0.1:8080").child("127.0.0.1:5000").queued()}));
+  EXPECT_FALSE(offers_an_option_there(f)) << f.texts();
+  EXPECT_TRUE(f.has({Step::close_holders})) << "it is reset, and leaves no TIME_WAIT";
+  EXPECT_NE(f.texts().find("stop the listener whose queue the connections wait in"),
+            std::string::npos);
 }
 
 TEST(Change, V6onlyLetsADualStackWildcardIn) {

@@ -157,7 +157,104 @@ TEST(Explain, WhoWhenNoProcessIsKnown) {
   EXPECT_EQ(told(a, {h()}, nobody).sentence.find("A process of user app listens"), 0u);
   EXPECT_EQ(told(a, {h().with(SocketFlag::kernel)}, nobody).sentence.find("The kernel itself"), 0u);
   const auto queued = holds("127.0.0.1:8080").child("127.0.0.1:5000").queued();
-  EXPECT_NE(told(a, {queued}).sentence.find("open in a connection that no process has open"), 0u);
+  EXPECT_EQ(told(a, {queued}).sentence,
+            "1 connection that no process has accepted yet holds 127.0.0.1:8080; SO_REUSEADDR here "
+            "would not help, because it does not have it and nobody can set it there.");
+}
+
+void set_up_by_ip(model::Blocker& b) {
+  b.holders.clear();
+  b.binder = process(123, "ip");
+  b.binder_exited = true;
+}
+
+TEST(Explain, TheKernelHoldsWhatAProcessSetUp) {
+  const auto vxlan = holds("0.0.0.0:8080").udp().with(SocketFlag::kernel);
+  EXPECT_EQ(told(ask("127.0.0.1:8080").udp().reuseaddr(), {vxlan}, set_up_by_ip).sentence,
+            "The kernel itself holds 0.0.0.0:8080, which covers 127.0.0.1, set up by ip[123], "
+            "which has exited; SO_REUSEADDR, which is set here, does not help, because its socket "
+            "does not have it and nobody can set it there.");
+  const auto still_there = [](model::Blocker& b) {
+    set_up_by_ip(b);
+    b.binder_exited = false;
+  };
+  EXPECT_EQ(
+      told(ask("127.0.0.1:8080").udp(), {vxlan}, still_there)
+          .sentence.find(
+              "The kernel itself holds 0.0.0.0:8080, which covers 127.0.0.1, set up by ip[123];"),
+      0u);
+  const auto nfsd = holds("0.0.0.0:2049").with(SocketFlag::kernel).listening();
+  EXPECT_EQ(
+      told(ask("0.0.0.0:2049"), {nfsd}, set_up_by_ip)
+          .sentence.find(
+              "The kernel itself listens on 0.0.0.0:2049, set up by ip[123], which has exited, "
+              "and a listener blocks"),
+      0u);
+}
+
+holds closed(State state) {
+  return holds("127.0.0.1:8080").connected("127.0.0.1:9000").queued().state(state);
+}
+
+TEST(Explain, AClosedConnectionIsNobodysAnyMore) {
+  HostFacts f = known_host();
+  f.tcp_fin_timeout_s = 120;
+  const auto view = view_of({closed(State::fin_wait2)});
+  const auto a = ask("127.0.0.1:8080").reuseaddr();
+  const auto by_node = [](model::Blocker& b) { b.binder = process(3311, "node"); };
+  const auto t = told(verdict(a, view), a, f, by_node);
+  EXPECT_EQ(t.sentence,
+            "A closed connection of node[3311] to 127.0.0.1:9000 still holds 127.0.0.1:8080: no "
+            "process has it open, and the kernel keeps it in FIN_WAIT2 until the other end closes "
+            "it too, which leaves 60 s of TIME_WAIT, or 120 s are over (net.ipv4.tcp_fin_timeout "
+            "is 120); SO_REUSEADDR, which is set here, does not help, because it does not have it "
+            "and nobody can set it there.");
+  EXPECT_NE(t.advice.find("set SO_REUSEADDR before bind in every program that uses the port"),
+            std::string::npos);
+  EXPECT_EQ(t.advice.find("on the socket of"), std::string::npos);
+}
+
+TEST(Explain, EveryStateOfAClosedConnectionEndsInItsWay) {
+  const auto a = ask("127.0.0.1:8080");
+  const auto of = [&](State s) { return told(a, {closed(s)}).sentence; };
+  EXPECT_NE(of(State::fin_wait1)
+                .find("in FIN_WAIT1 until the other end acknowledges the close, or "
+                      "the kernel gives up repeating it "
+                      "(net.ipv4.tcp_orphan_retries); then FIN_WAIT2"),
+            std::string::npos);
+  EXPECT_NE(of(State::closing).find("in CLOSING until"), std::string::npos);
+  EXPECT_NE(of(State::last_ack).find("in LAST_ACK until the other end acknowledges the close, or "),
+            std::string::npos);
+  EXPECT_EQ(of(State::last_ack).find("TIME_WAIT"), std::string::npos);
+  EXPECT_NE(of(State::fin_wait2).find("or net.ipv4.tcp_fin_timeout is over"), std::string::npos);
+  EXPECT_NE(of(State::fin_wait2).find("A closed connection of user app to 127.0.0.1:9000"),
+            std::string::npos);
+}
+
+TEST(Explain, AClosedConnectionThatHasTheOptionAsksForItHere) {
+  const auto t = told(ask("127.0.0.1:8080"), {closed(State::last_ack).reuseaddr()});
+  EXPECT_NE(t.sentence.find("; it has SO_REUSEADDR, but this socket has not set it."),
+            std::string::npos);
+  EXPECT_EQ(t.advice.find("in every program"), std::string::npos);
+}
+
+TEST(Explain, ManyClosedConnectionsAreCounted) {
+  const auto t = told(ask("127.0.0.1:8080"),
+                      {closed(State::last_ack), closed(State::fin_wait1), closed(State::last_ack)});
+  EXPECT_EQ(t.sentence.find("3 closed connections still hold 127.0.0.1:8080: no process has them "
+                            "open, and the kernel finishes them (LAST_ACK and FIN_WAIT1)"),
+            0u);
+}
+
+TEST(Explain, OneThatIsOpenSaysMoreThanOneThatWasClosed) {
+  const auto open = holds("127.0.0.1:8080").child("127.0.0.1:5000");
+  const auto t =
+      told(ask("127.0.0.1:8080"),
+           {holds("127.0.0.1:8080").child("127.0.0.1:5001").queued().state(State::last_ack), open});
+  EXPECT_EQ(t.sentence.find("1 accepted connection still holds 127.0.0.1:8080, open in "
+                            "node[3340]"),
+            0u);
+  EXPECT_NE(t.sentence.find("; 1 other socket also stands in the way."), std::string::npos);
 }
 
 TEST(Explain, ALeakedDescriptorIsTracedToItsOrigin) {
@@ -215,6 +312,81 @@ TEST(Explain, SearchesThatFoundNothing) {
             "All 2 ports of 40000-40001 are reserved by ip_local_reserved_ports, "
             "and the kernel chooses none of those.");
   EXPECT_NE(reserved.advice.find("ip_local_reserved_ports"), std::string::npos);
+}
+
+model::PortView taken(std::initializer_list<holds> by_connect,
+                      std::initializer_list<holds> by_bind = {}) {
+  auto view = view_of(by_connect);
+  for (auto& b : view.buckets)
+    b.fastreuse = b.fastreuseport = -1;
+  for (auto& b : view_of(by_bind).buckets)
+    view.buckets.push_back(b);
+  return view;
+}
+
+TEST(Explain, AnExhaustedRangeIsCounted) {
+  HostFacts f = known_host();
+  f.local_port_range = PortRange{40000, 40001};
+  const auto first = holds("10.0.0.5:40000").child("10.0.0.9:80");
+  const auto second = holds("10.0.0.5:40001").child("10.0.0.9:80");
+  const auto a = ask("10.0.0.5:0").to_connect("10.0.0.9:80");
+  const auto of = [&](const model::PortView& view) {
+    return told(explain_failure(a.request(), EADDRNOTAVAIL, view, f, {}), a, f);
+  };
+  const auto connected = of(taken({first, second}));
+  EXPECT_EQ(connected.sentence, "All 2 ports of 40000-40001 are in use for 10.0.0.9:80.");
+  EXPECT_NE(connected.advice.find("connect from, or to, another address"), std::string::npos);
+  EXPECT_EQ(connected.advice.find("IP_BIND_ADDRESS_NO_PORT"), std::string::npos);
+
+  const auto bound = of(taken({}, {holds("10.0.0.5:40000"), holds("127.0.0.1:40001")}));
+  EXPECT_EQ(bound.sentence,
+            "All 2 ports of 40000-40001 are in use for 10.0.0.9:80; bind took 2 of them, and "
+            "connect passes over those whatever the destination.");
+  EXPECT_EQ(bound.advice.find("connect from, or to, another address"), std::string::npos)
+      << "no destination helps";
+  EXPECT_NE(bound.advice.find("IP_BIND_ADDRESS_NO_PORT before bind in the programs"),
+            std::string::npos);
+
+  EXPECT_EQ(of(taken({first})).sentence,
+            "The kernel found no free port in 40000-40001 for 10.0.0.9:80; right afterwards there "
+            "was one, so that it came free meanwhile, or the socket has a range of its own "
+            "(IP_LOCAL_PORT_RANGE).");
+
+  f.local_port_range = PortRange{40000, 40000};
+  EXPECT_EQ(of(taken({first})).sentence, "The only port of 40000-40000 is in use for 10.0.0.9:80.");
+  f.local_port_range = PortRange{40000, 40002};
+  EXPECT_EQ(of(taken({first, second})).sentence,
+            "All 3 ports of 40000-40002 are in use or passed over, as the search does with one of "
+            "an odd number of ports (1) for 10.0.0.9:80.");
+}
+
+TEST(Explain, BindAddressNoPortHelpsOnlyOverPortsThatConnectTook) {
+  HostFacts f = known_host();
+  f.local_port_range = PortRange{40000, 40001};
+  const auto a = ask("10.0.0.5:0");
+  const auto advice = [&](const model::PortView& view, const ask& by) {
+    return told(explain_failure(by.request(), EADDRINUSE, view, f, {}), by, f).advice;
+  };
+  const auto connection = holds("10.0.0.5:40000").child("10.0.0.9:80");
+  EXPECT_NE(advice(taken({connection}, {holds("10.0.0.5:40001")}), a)
+                .find("set IP_BIND_ADDRESS_NO_PORT before bind if a connect follows: it shares "
+                      "the 1 port that connect took"),
+            std::string::npos);
+  const auto bound = taken({}, {holds("10.0.0.5:40000"), holds("10.0.0.5:40001")});
+  EXPECT_NE(advice(bound, a).find("on this socket alone it does not help"), std::string::npos);
+  EXPECT_EQ(advice(bound, a).find("if a connect follows"), std::string::npos);
+  const auto udp = view_of({holds("10.0.0.5:40000").udp(), holds("10.0.0.5:40001").udp()});
+  EXPECT_EQ(advice(udp, ask("10.0.0.5:0").udp()).find("IP_BIND_ADDRESS_NO_PORT"), std::string::npos)
+      << "connect shares no UDP ports";
+}
+
+TEST(Explain, ATimeWaitTuple) {
+  const auto tw = holds("10.0.0.5:8080").connected("10.0.0.9:80").time_wait(41'000);
+  const auto view = view_of({tw});
+  const auto a = ask("10.0.0.5:8080").to_connect("10.0.0.9:80");
+  EXPECT_EQ(told(explain_failure(a.request(), EADDRNOTAVAIL, view, known_host(), {}), a).sentence,
+            "A connection from 10.0.0.5:8080 to 10.0.0.9:80 is in TIME_WAIT for another 41 s, and "
+            "a new one replaces it only when both ends used TCP timestamps.");
 }
 
 TEST(Explain, ARaceIsCalledOne) {

@@ -67,6 +67,42 @@ TEST(Failure, RulesThatAnErrnoNamesByItself) {
   EXPECT_EQ(explained(ask("127.0.0.1:8080"), ENOMEM).rule, Rule::none);
 }
 
+HostFacts range(uint16_t first, uint16_t last) {
+  HostFacts f = known_host();
+  f.local_port_range = PortRange{first, last};
+  return f;
+}
+
+// What is open beforehand is settled by the refusal.
+TEST(Failure, TheRefusalProvesThatTimeWaitDidNotGiveWay) {
+  const auto tw = [](const char* at) { return holds(at).connected("10.0.0.9:80").time_wait(); };
+  const auto bound = explained(ask("10.0.0.5:8080").to_connect("10.0.0.9:80"), EADDRNOTAVAIL,
+                               {tw("10.0.0.5:8080")});
+  EXPECT_EQ(bound.rule, Rule::tuple_in_use);
+  EXPECT_TRUE(bound.reproduced);
+  EXPECT_EQ(bound.blockers.size(), 1u);
+
+  auto view = view_of({tw("10.0.0.5:40000"), tw("10.0.0.5:40001")});
+  for (auto& b : view.buckets)
+    b.fastreuse = b.fastreuseport = -1;
+  const auto a = ask("10.0.0.5:0").to_connect("10.0.0.9:80");
+  const auto v = explain_failure(a.request(), EADDRNOTAVAIL, view, range(40000, 40001), {});
+  EXPECT_TRUE(v.reproduced);
+  EXPECT_EQ(v.search.range, 2u);
+  EXPECT_EQ(v.search.taken, 2u);
+  EXPECT_EQ(v.search.bound, 0u);
+}
+
+TEST(Failure, TheRefusalProvesThatTheOddPortWasNotVisited) {
+  const auto v = explained(ask("0.0.0.0:0"), EADDRINUSE,
+                           {holds("0.0.0.0:40000"), holds("0.0.0.0:40001"), holds("0.0.0.0:40002"),
+                            holds("0.0.0.0:40003")},
+                           range(40000, 40004));
+  EXPECT_TRUE(v.reproduced);
+  EXPECT_EQ(v.search.taken, 4u);
+  EXPECT_EQ(v.search.passed_over, 1u);
+}
+
 TEST(Failure, TheVerdictAlwaysCarriesTheErrno) {
   for (const int e : {EPERM, EACCES, EADDRINUSE, EADDRNOTAVAIL, EINVAL, EAGAIN, ENODEV, ENOMEM})
     EXPECT_EQ(explained(ask("127.0.0.1:80"), e, {holds("[::]:80").listening()}).error, e);

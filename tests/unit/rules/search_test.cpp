@@ -26,6 +26,7 @@ TEST(Search, BindTakesAPortThatNobodyOverlaps) {
   EXPECT_EQ(full.rule, Rule::ephemeral_exhausted);
   EXPECT_EQ(full.search.range, 1u);
   EXPECT_EQ(full.search.taken, 1u);
+  EXPECT_EQ(full.search.bound, 1u);
   EXPECT_EQ(search(ask("10.0.0.5:0"), {holds("127.0.0.1:40000").listening()}, one).error, 0);
 }
 
@@ -124,6 +125,21 @@ TEST(Search, OddRangesHaveAPortThatIsVisitedByChance) {
   EXPECT_TRUE(v.open);
 }
 
+TEST(Search, TheRangeIsCountedInFullWhereverTheSearchEnds) {
+  const auto v = search(ask("0.0.0.0:0"), {holds("0.0.0.0:40000")}, range(40000, 40003));
+  EXPECT_TRUE(v.would_succeed);
+  EXPECT_EQ(v.search.range, 4u);
+}
+
+// A port that is free but never visited is neither in use nor reserved.
+TEST(Search, APortThatIsLeftOutIsCountedApart) {
+  const auto v = search(ask("0.0.0.0:0"), {holds("0.0.0.0:40000"), holds("0.0.0.0:40001")},
+                        range(40000, 40002));
+  EXPECT_EQ(v.rule, Rule::ephemeral_exhausted);
+  EXPECT_EQ(v.search.taken, 2u);
+  EXPECT_EQ(v.search.passed_over, 1u);
+}
+
 TEST(Search, AnUnknownRangeLeavesTheAnswerOpen) {
   HostFacts f = known_host();
   f.local_port_range.reset();
@@ -150,6 +166,16 @@ TEST(Connect, SharesPortsBetweenDestinations) {
   const auto same = decide(a("10.0.0.9:80").request(), view, one, {});
   EXPECT_EQ(same.error, EADDRNOTAVAIL);
   EXPECT_EQ(same.rule, Rule::ephemeral_exhausted);
+}
+
+TEST(Connect, CountsThePortsThatBindTookApart) {
+  auto view = connected_bucket({holds("10.0.0.5:40000").child("10.0.0.9:80")});
+  view.buckets.push_back(view_of({holds("127.0.0.1:40001")}).buckets[0]);
+  const auto a = ask("10.0.0.5:0").to_connect("10.0.0.9:80");
+  const auto v = decide(a.request(), view, range(40000, 40001), {});
+  EXPECT_EQ(v.error, EADDRNOTAVAIL);
+  EXPECT_EQ(v.search.taken, 2u);
+  EXPECT_EQ(v.search.bound, 1u);
 }
 
 TEST(Connect, OneExplicitBinderClosesThePort) {

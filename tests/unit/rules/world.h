@@ -78,6 +78,8 @@ class holds {
     s_.flags.set(SocketFlag::v6only, false);
     return with(SocketFlag::port_locked, false);
   }
+  holds& state(State s) { return s_.state = s, *this; }
+  // No process has it open: not accepted yet, or, by its state, closed.
   holds& queued() {
     s_.inode = s_.inode_uid = 0;
     return with(SocketFlag::orphan);

@@ -11,10 +11,11 @@ enum class Step : uint8_t {
   set_reuseport,     // SO_REUSEPORT on the requester
   set_v6only,        // IPV6_V6ONLY on the requester
   set_freebind,      // IP_FREEBIND on the requester
-  holders_reuseaddr, // SO_REUSEADDR on the sockets in the way
-  holders_reuseport, // SO_REUSEPORT on the sockets in the way
+  holders_reuseaddr, // SO_REUSEADDR on the sockets in the way that a process has open
+  holders_reuseport, // SO_REUSEPORT on them
   same_user,         // run the requester as the holders' user
   close_holders,     // stop whoever holds the port
+  wait_for_closed,   // until the kernel has ended connections that were closed
   wait,              // until the TIME_WAIT sockets are gone
   other_address,     // an address of the host that nobody holds
   capability,        // CAP_NET_BIND_SERVICE

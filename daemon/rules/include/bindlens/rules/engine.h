@@ -77,12 +77,15 @@ struct Conflict {
   bool necessary = true;
 };
 
-// How the search for a free port went.
+// How the search for a free port went: until one was found, or to the end.
 struct PortSearch {
-  uint32_t range = 0;    // ports in the range
+  uint32_t range = 0;    // ports in the whole range; 0 = nothing was searched for
   uint32_t reserved = 0; // left out by ip_local_reserved_ports
   uint32_t taken = 0;    // refused by a holder, or closed to connect()
-  PortRange ports;       // the range that was searched
+  uint32_t bound = 0;    // TCP: those of `taken` that connect() passes over for any destination
+  // Free, but not visited: with an odd number of ports the search leaves one out.
+  uint32_t passed_over = 0;
+  PortRange ports; // the range that was searched
 };
 
 struct Verdict {

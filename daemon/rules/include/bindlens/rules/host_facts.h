@@ -55,6 +55,7 @@ struct HostFacts {
   std::optional<bool> autobind_reuse;                   // net.ipv4.ip_autobind_reuse
   std::optional<bool> tcp_l3mdev_accept;                // net.ipv4.tcp_l3mdev_accept
   std::optional<bool> bindv6only;                       // net.ipv6.bindv6only
+  std::optional<uint32_t> tcp_fin_timeout_s;            // net.ipv4.tcp_fin_timeout
 
   // The routes of table 255 and of every VRF's table. While the namespace has
   // no routing rules of its own the kernel keeps local and main in one trie:
