@@ -21,6 +21,7 @@ constexpr int max_turns = 4;
 // One failure can have every TIME_WAIT socket of a busy server in its way.
 constexpr size_t max_kept_blockers = 256;
 constexpr size_t max_waiting_refusals = 8192;
+constexpr size_t crowd = 16; // refusals waiting
 constexpr MonoNs searched_max_age = 250'000'000;
 // Walks because a search had failed take a tenth of the time, some of it in advance.
 constexpr MonoNs searches_share = 10;
@@ -334,15 +335,17 @@ void Core::fill_holders(model::Blocker& blocker, std::span<const bl_owner> owner
 
 void Core::find_owners(std::vector<model::Blocker>& blockers, std::function<void()> done) {
   bool complete = true;
+  // Looking through a process is quick for one refusal, a sweep for many.
+  const bool crowded = refused_.size() > crowd;
   for (model::Blocker& b : blockers) {
-    const uint32_t binder = b.binder ? b.binder->pid : 0;
+    const uint32_t binder = b.binder && !crowded ? b.binder->pid : 0;
     const kernel::Owners owners = kernel::quick_owners(b.socket, sweeper_.last(), binder);
     fill_holders(b, owners.descriptors);
     b.holders_known = owners.complete;
     complete = complete && owners.complete;
   }
   if (complete) return done();
-  sweeper_.request([this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
+  sweeper_.request_in_turn([this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
     for (model::Blocker& b : blockers)
       if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket));
     done();

@@ -2,15 +2,35 @@
 
 #include <boost/asio/post.hpp>
 
+#include <chrono>
+
 namespace bindlens::app {
 
 void Sweeper::request(Done done) {
+  urgent_ = true;
   waiting_.push_back(std::move(done));
-  if (!busy_) start();
+  go_on();
+}
+
+void Sweeper::request_in_turn(Done done) {
+  waiting_.push_back(std::move(done));
+  go_on();
+}
+
+void Sweeper::go_on() {
+  if (busy_ || waiting_.empty()) return;
+  const MonoNs now = monotonic_now();
+  if (urgent_ || now >= paused_until_) return start();
+  pause_.expires_after(std::chrono::nanoseconds(paused_until_ - now));
+  pause_.async_wait([this](const boost::system::error_code& ec) {
+    if (!ec) go_on();
+  });
 }
 
 void Sweeper::start() {
   busy_ = true;
+  urgent_ = false;
+  started_at_ = monotonic_now();
   running_ = std::exchange(waiting_, {});
   if (!pool_) pool_.emplace(1);
   boost::asio::post(*pool_, [this] {
@@ -22,10 +42,13 @@ void Sweeper::start() {
 }
 
 void Sweeper::finished(Result result) {
+  constexpr MonoNs pause_per_work = 4;
+  const MonoNs now = monotonic_now();
+  paused_until_ = now + pause_per_work * (now - started_at_);
   busy_ = false;
   if (result) last_ = *result;
   const std::vector<Done> asked = std::exchange(running_, {});
-  if (!waiting_.empty()) start();
+  go_on();
   for (const Done& done : asked)
     done(result);
 }

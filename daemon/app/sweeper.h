@@ -3,6 +3,7 @@
 #include <bindlens/kernel/owners.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <functional>
@@ -18,7 +19,8 @@ class Sweeper {
   using Result = bindlens::Result<std::shared_ptr<const kernel::OwnerMap>>;
   using Done = std::function<void(const Result&)>;
 
-  Sweeper(boost::asio::io_context& io, kernel::Session& session) : io_(io), session_(session) {}
+  Sweeper(boost::asio::io_context& io, kernel::Session& session)
+      : io_(io), session_(session), pause_(io) {}
   // Waits for a sweep under way.
   ~Sweeper() {
     if (pool_) pool_->join();
@@ -27,10 +29,14 @@ class Sweeper {
   // Calls `done` on the event loop with a sweep that began after this call.
   // Those who ask while one runs share the next.
   void request(Done done);
+  // The same for those who can wait: of these, sweeps take a fifth of the time at
+  // most, however many ask.
+  void request_in_turn(Done done);
   // The newest one; empty before the first.
   [[nodiscard]] const kernel::OwnerMap& last() const { return *last_; }
 
  private:
+  void go_on();
   void start();
   void finished(Result result);
 
@@ -39,6 +45,10 @@ class Sweeper {
   std::vector<Done> running_; // asked before the current sweep began
   std::vector<Done> waiting_;
   bool busy_ = false;
+  bool urgent_ = false; // some of those waiting cannot
+  boost::asio::steady_timer pause_;
+  MonoNs started_at_ = 0;
+  MonoNs paused_until_ = 0;
   std::shared_ptr<const kernel::OwnerMap> last_ = std::make_shared<kernel::OwnerMap>();
   // Made at the first sweep: a thread keeps the capabilities it was made with.
   std::optional<boost::asio::thread_pool> pool_;

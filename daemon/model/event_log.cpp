@@ -1,6 +1,7 @@
 #include <bindlens/model/event_log.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace bindlens::model {
 
@@ -23,20 +24,23 @@ size_t size_of(const Failure& f) {
 
 const Event& EventLog::add(Event e) {
   e.id = next_id_++;
+  if (e.type == EventType::release) releases_.note(e.socket.id, e.time);
   events_.push_back(std::move(e));
   while (events_.size() > 1 && bytes() > max_bytes_)
     events_.pop_front();
   return events_.back();
 }
 
-MonoNs EventLog::released_at(SocketId id, MonoNs since) const {
-  MonoNs first = 0;
-  // Newest first: what is older than `since` by more than the order of arrival
-  // can be wrong is not looked at.
-  constexpr MonoNs disorder = 1'000'000'000;
-  for (auto e = events_.rbegin(); e != events_.rend() && e->time + disorder >= since; ++e)
-    if (e->type == EventType::release && e->socket.id == id && e->time >= since) first = e->time;
-  return first;
+void RecentReleases::note(SocketId id, MonoNs time) {
+  if (newer_.size() >= generation) older_ = std::exchange(newer_, {});
+  newer_[id] = time;
+}
+
+MonoNs RecentReleases::find(SocketId id, MonoNs since) const {
+  for (const auto* times : {&newer_, &older_})
+    if (const auto it = times->find(id); it != times->end())
+      return it->second >= since ? it->second : 0;
+  return 0;
 }
 
 std::vector<Event> EventLog::select(const Filter& f) const {

@@ -78,5 +78,25 @@ TEST(EventLog, KeepsTheNewestWhateverTheLimit) {
   EXPECT_EQ(ids(log.select({})), (Ids{2}));
 }
 
+TEST(RecentReleases, KnowsTheLastOfEachSocket) {
+  RecentReleases releases;
+  releases.note(1, 100);
+  releases.note(1, 200);
+  EXPECT_EQ(releases.find(1, 150), 200u);
+  EXPECT_EQ(releases.find(1, 200), 200u);
+  EXPECT_EQ(releases.find(1, 201), 0u) << "that was before";
+  EXPECT_EQ(releases.find(2, 0), 0u);
+}
+
+TEST(RecentReleases, KeepsAGenerationAndForgetsTheOneBeforeTheLast) {
+  RecentReleases releases;
+  for (SocketId id = 1; id <= 2 * RecentReleases::generation; ++id)
+    releases.note(id, id);
+  EXPECT_EQ(releases.find(1, 0), 1u);
+  releases.note(2 * RecentReleases::generation + 1, 5);
+  EXPECT_EQ(releases.find(1, 0), 0u);
+  EXPECT_NE(releases.find(2 * RecentReleases::generation, 0), 0u);
+}
+
 } // namespace
 } // namespace bindlens::model

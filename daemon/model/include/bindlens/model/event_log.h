@@ -3,6 +3,8 @@
 #include <bindlens/model/event.h>
 #include <bindlens/model/filter.h>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -10,6 +12,17 @@
 #include <vector>
 
 namespace bindlens::model {
+
+// The last release of each socket, for at least the last `generation` of them.
+class RecentReleases {
+ public:
+  static constexpr size_t generation = 32 * 1024;
+  void note(SocketId id, MonoNs time);
+  [[nodiscard]] MonoNs find(SocketId id, MonoNs since) const;
+
+ private:
+  boost::unordered_flat_map<SocketId, MonoNs> newer_, older_;
+};
 
 // Events since the start, oldest dropped first when `max_bytes` is reached.
 class EventLog {
@@ -19,8 +32,10 @@ class EventLog {
   // Numbers the event and keeps it; returns it as kept.
   const Event& add(Event e);
   [[nodiscard]] std::vector<Event> select(const Filter& f) const; // oldest first
-  // When this socket was released at or after `since`; 0 = not seen.
-  [[nodiscard]] MonoNs released_at(SocketId id, MonoNs since) const;
+  // When this socket was last released, at or after `since`; 0 = not seen lately.
+  [[nodiscard]] MonoNs released_at(SocketId id, MonoNs since) const {
+    return releases_.find(id, since);
+  }
   [[nodiscard]] size_t size() const { return events_.size(); }
   [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event); }
   [[nodiscard]] uint64_t seen() const { return next_id_ - 1; }
@@ -29,6 +44,7 @@ class EventLog {
   size_t max_bytes_;
   uint64_t next_id_ = 1;
   std::deque<Event> events_;
+  RecentReleases releases_;
 };
 
 // Failures since the start. Identical ones in a row are one entry with a count;
