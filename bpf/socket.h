@@ -17,9 +17,9 @@ static __always_inline __u32 netns_inum(void* net) {
 #ifdef BL_DIRECT_LOADS
 #define COMMON(c, type, member) ((type)(c)->member)
 #else
-/* Enough for struct sock_common on every kernel (136 bytes on 64 bit). */
+/* As much of struct sock_common as COMMON() is asked for: up to skc_cookie, on every kernel. */
 struct common_copy {
-  __u8 bytes[160] __attribute__((aligned(8)));
+  __u8 bytes[112] __attribute__((aligned(8)));
 };
 #define COMMON(c, type, member)                                                                    \
   (*(type*)((const void*)(c) + bpf_core_field_offset(struct sock_common, member)))
