@@ -53,16 +53,24 @@ void give_up_errno(const std::string& what) {
   give_up(what + ": " + std::strerror(errno));
 }
 
+bool is_slow() {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return true;
+#else
+  return in_vm();
+#endif
+}
+
 bool in_vm() {
   return std::getenv("BINDLENS_VM") != nullptr;
 }
 
 std::chrono::milliseconds patience() {
-  return std::chrono::seconds(in_vm() ? 60 : 10);
+  return std::chrono::seconds(is_slow() ? 60 : 10);
 }
 
 int scaled(int here) {
-  return in_vm() ? std::max(1, here / 5) : here;
+  return is_slow() ? std::max(1, here / 5) : here;
 }
 
 std::string now_text() {

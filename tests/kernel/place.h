@@ -16,6 +16,8 @@ namespace bindlens::test {
 
 // An emulated machine takes about ten times as long (BINDLENS_VM).
 [[nodiscard]] bool in_vm();
+// There, or under a sanitizer: everything takes several times as long.
+[[nodiscard]] bool is_slow();
 [[nodiscard]] std::chrono::milliseconds patience();
 // `here` on a real machine, a fifth of it in an emulated one.
 [[nodiscard]] int scaled(int here);
