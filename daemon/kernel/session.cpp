@@ -19,6 +19,7 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <utility>
 
 namespace bindlens::kernel {
@@ -64,6 +65,10 @@ Fd perf_tracepoint(const std::string& name) {
   attr.config = static_cast<__u64>(tracepoint_id(name));
   return Fd(
       static_cast<int>(::syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+}
+
+int program_fd(const bindlens_bpf& object, const Attachment& a) {
+  return ::bpf_program__fd(::bpf_object__find_program_by_name(object.obj, a.program.c_str()));
 }
 
 Result<Link> attach_one(bindlens_bpf& object, const Attachment& a, int cgroup) {
@@ -177,6 +182,7 @@ struct Session::Impl {
   // Edge-triggered: readable after a wake-up, not while records merely wait, so
   // that batches stay batches.
   Fd wakeups;
+  std::set<int> programs; // attached ones; the object's
   const RecordSink* sink = nullptr;
   size_t consumed = 0;
   size_t limit = 0;
@@ -233,6 +239,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
         break;
       }
       s->impl_->links.push_back(*std::move(link));
+      s->impl_->programs.insert(program_fd(*s->object_, a));
     }
     if (all_attached) break;
   }
@@ -271,6 +278,11 @@ uint64_t Session::lost() const {
   uint64_t sum = 0;
   for (int i = 0; i < BL_LOSS_COUNT; ++i)
     sum += object_->bss->lost[i];
+  for (const int program : impl_->programs) {
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (::bpf_obj_get_info_by_fd(program, &info, &size) == 0) sum += info.recursion_misses;
+  }
   return sum;
 }
 

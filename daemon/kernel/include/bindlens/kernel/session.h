@@ -52,7 +52,9 @@ class Session {
   // consume(): a record that came just before does not wake anybody.
   void request_wakeup();
 
-  // Records lost since the start, over all reasons.
+  // Records lost since the start, over all reasons. Among them the runs of a program
+  // that the kernel left out, because on the same processor one was under way that
+  // had been preempted (bpf_prog_info.recursion_misses).
   [[nodiscard]] uint64_t lost() const;
   [[nodiscard]] std::vector<ProgramStats> program_stats() const;
 
