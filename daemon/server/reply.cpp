@@ -64,7 +64,8 @@ Reply error_reply(const protocol::FieldError& e) {
 }
 
 Reply error_reply(const Error& e) {
-  return error_reply(status_of(e.code), e.field.empty() ? e.text : e.field + ": " + e.text, e.field);
+  return error_reply(status_of(e.code), e.field.empty() ? e.text : e.field + ": " + e.text,
+                     e.field);
 }
 
 std::string head_of(const Reply& r, const Framing& f) {

@@ -36,7 +36,9 @@ int fail(const char* what) {
 }
 
 // The kernel cuts the name at 15 characters; `bindlens why` prints it.
-void be_called(const char* name) { ::prctl(PR_SET_NAME, name); }
+void be_called(const char* name) {
+  ::prctl(PR_SET_NAME, name);
+}
 
 void wait_for_end_of_input() {
   char ignored[64];
@@ -84,7 +86,7 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-}  // namespace
+} // namespace
 
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "hold") return hold();

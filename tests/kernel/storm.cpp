@@ -54,7 +54,8 @@ class Churn {
   void bind(int fd, bool v6) {
     static const char* const addresses[2][2] = {{"0.0.0.0", "127.0.0.1"}, {"::", "::1"}};
     socklen_t length = 0;
-    const auto port = static_cast<uint16_t>(pick(4) == 0 ? 0 : first_churned_port + pick(churned_ports));
+    const auto port =
+        static_cast<uint16_t>(pick(4) == 0 ? 0 : first_churned_port + pick(churned_ports));
     const sockaddr_storage to = to_sockaddr(addresses[v6][pick(2)], port, length);
     (void)::bind(fd, reinterpret_cast<const sockaddr*>(&to), length);
   }

@@ -226,10 +226,10 @@ struct bl_walk {
   /* private to the program, zero to start */
   bl_u64 call; /* not 0: rows go to the ring buffer as HOLDER records of this call */
   bl_u64 table_addr;
-  bl_u64 node;      /* next bind bucket, or next UDP socket */
-  bl_u64 node2;     /* next address bucket (TCP from 6.8) */
-  bl_u64 sk_node;   /* next socket of the bucket (TCP) */
-  bl_u64 link;      /* where the pointer to each of them is */
+  bl_u64 node;    /* next bind bucket, or next UDP socket */
+  bl_u64 node2;   /* next address bucket (TCP from 6.8) */
+  bl_u64 sk_node; /* next socket of the bucket (TCP) */
+  bl_u64 link;    /* where the pointer to each of them is */
   bl_u64 link2;
   bl_u64 sk_link;
   bl_u64 object;    /* to be read at the end of this step, 0 = nothing */
@@ -244,7 +244,7 @@ struct bl_walk {
   bl_u32 tries;
   bl_u32 head_done; /* UDP: the head of this slot was written */
   bl_u32 object_is_head;
-  bl_u32 no_files; /* in: leave out the inode of each socket's file, its uid and references */
+  bl_u32 no_files;   /* in: leave out the inode of each socket's file, its uid and references */
   struct bl_row row; /* being made */
 };
 
