@@ -46,6 +46,7 @@ Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableS
 
 Result<void> Core::start() {
   if (auto walked = snapshot(); !walked) return fail(walked.error(), "the first snapshot");
+  health_.verify_differences = 0; // there was no table yet to differ
   catch_up();
   session_.request_wakeup();
   wait_for_wakeup();
