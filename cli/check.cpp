@@ -5,6 +5,8 @@
 
 #include <bindlens/util/clock.h>
 
+#include <algorithm>
+
 namespace bindlens::cli {
 namespace {
 
@@ -36,7 +38,8 @@ std::string check_screen(const protocol::CheckView& c, const Style& style, proto
     out +=
         paragraph("smallest change: " + alternatives(c.minimal_change, "; or "), indent, 2, style);
   for (const std::string& sentence : c.advice)
-    out += paragraph("- " + sentence, indent, 2, style);
+    if (std::ranges::find(c.minimal_change, sentence) == c.minimal_change.end())
+      out += paragraph("- " + sentence, indent, 2, style);
   if (!c.unknown.empty())
     out +=
         paragraph("not decidable from outside: " + alternatives(c.unknown, "; "), indent, 2, style);

@@ -39,7 +39,7 @@ thread_local std::string libbpf_log;
 int keep_warnings(libbpf_print_level level, const char* format, va_list args) {
   if (level != LIBBPF_WARN) return 0;
   // The verifier's log is long and its end tells the reason.
-  std::string text(1024 * 1024, '\0');
+  std::string text(size_t{1} << 20, '\0');
   const int n = ::vsnprintf(text.data(), text.size(), format, args);
   text.resize(std::clamp<size_t>(static_cast<size_t>(std::max(n, 0)), 0, text.size() - 1));
   constexpr size_t head = 200;

@@ -14,7 +14,7 @@ size_t size_of(const ProcessRef& p) {
 size_t size_of(const Failure& f) {
   size_t n = sizeof f + f.explanation.size() + size_of(f.process);
   for (const std::string& a : f.advice)
-    n += sizeof a + a.size();
+    n += sizeof(std::string) + a.size();
   for (const Blocker& b : f.blockers)
     n += sizeof b + b.holders.size() * (sizeof(Holder) + sizeof(Process)) + size_of(b.binder);
   return n;

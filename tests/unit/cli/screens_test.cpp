@@ -266,11 +266,13 @@ TEST_F(Screens, Check) {
   c.rule = "time-wait";
   c.explanation = "37 TIME_WAIT sockets hold 0.0.0.0:8080 for another 41 s.";
   c.minimal_change = {"wait 41 s", "bind 10.0.0.5"};
+  c.advice = {"bind 10.0.0.5", "ask the owner of the port"};
   c.unknown = {"a security module"};
   EXPECT_EQ(check_screen(c, {.width = 80}, now),
             R"(no   EADDRINUSE   rule time-wait
      37 TIME_WAIT sockets hold 0.0.0.0:8080 for another 41 s.
      smallest change: wait 41 s; or bind 10.0.0.5
+     - ask the owner of the port
      not decidable from outside: a security module
 )");
   CheckView free;

@@ -16,7 +16,7 @@ namespace bindlens::model {
 // The last release of each socket, for at least the last `generation` of them.
 class RecentReleases {
  public:
-  static constexpr size_t generation = 32 * 1024;
+  static constexpr size_t generation = 32'768;
   void note(SocketId id, MonoNs time);
   [[nodiscard]] MonoNs find(SocketId id, MonoNs since) const;
 
