@@ -43,8 +43,12 @@ std::string table_text(const StatusView& s) {
 }
 
 std::string events_text(const StatusView& s) {
-  return thousands(s.events_seen) + " seen, " + thousands(s.events_lost) + " lost, " +
-         count_of(s.resyncs, "resync");
+  const std::string skipped =
+      s.skipped_runs == 0
+          ? ""
+          : " (the kernel left out " + count_of(s.skipped_runs, "run") + " of a hook)";
+  return thousands(s.events_seen) + " seen, " + thousands(s.events_lost) + " lost" + skipped +
+         ", " + count_of(s.resyncs, "resync");
 }
 
 std::string kept_text(const StatusView& s) {

@@ -275,9 +275,14 @@ void Session::request_wakeup() {
 }
 
 uint64_t Session::lost() const {
-  uint64_t sum = 0;
+  uint64_t sum = skipped_runs();
   for (int i = 0; i < BL_LOSS_COUNT; ++i)
     sum += object_->bss->lost[i];
+  return sum;
+}
+
+uint64_t Session::skipped_runs() const {
+  uint64_t sum = 0;
   for (const int program : impl_->programs) {
     bpf_prog_info info{};
     __u32 size = sizeof info;

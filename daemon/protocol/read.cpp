@@ -247,6 +247,7 @@ StatusView status_of(const json& object) {
     const Members events(*v);
     events.take("seen", s.events_seen);
     events.take("lost", s.events_lost);
+    events.take("skipped_runs", s.skipped_runs);
     events.take("resyncs", s.resyncs);
     events.take("kept", s.events_kept);
   }

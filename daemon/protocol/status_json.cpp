@@ -63,6 +63,7 @@ void append_events(std::string& out, const Status& s) {
   ObjectWriter json(out);
   json.number("seen", s.events_seen);
   json.number("lost", s.events_lost);
+  json.number("skipped_runs", s.skipped_runs);
   json.number("resyncs", s.resyncs);
   json.number("kept", s.events_kept);
   json.end();

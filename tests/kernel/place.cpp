@@ -154,10 +154,10 @@ Netns::Netns() {
   const bool made = eventually([&] {
     char text[32] = {};
     const Fd fd(::open(comm.c_str(), O_RDONLY | O_CLOEXEC));
-    inode_ = inode_of(netns_path(keeper_.pid()));
     return fd && ::read(fd.get(), text, sizeof text - 1) > 0 &&
            std::strcmp(text, "kt-keeper\n") == 0;
   });
+  inode_ = inode_of(netns_path(keeper_.pid()));
   if (!made || inode_ == 0 || inode_ == own) give_up("a network namespace could not be made");
 }
 

@@ -52,9 +52,11 @@ class Session {
   // consume(): a record that came just before does not wake anybody.
   void request_wakeup();
 
-  // Records lost since the start, over all reasons. Among them the runs of a program
-  // that the kernel left out, because on the same processor one was under way that
-  // had been preempted (bpf_prog_info.recursion_misses).
+  // Runs of a program that the kernel left out since the start, because on the same
+  // processor one was under way that had been preempted
+  // (bpf_prog_info.recursion_misses, from 5.12).
+  [[nodiscard]] uint64_t skipped_runs() const;
+  // Records lost since the start, over all reasons, skipped runs among them.
   [[nodiscard]] uint64_t lost() const;
   [[nodiscard]] std::vector<ProgramStats> program_stats() const;
 

@@ -92,7 +92,7 @@ struct StatusView {
   uint64_t snapshot_ns = 0;
   std::optional<uint64_t> verified_ago_ns;
   uint64_t differences = 0;
-  uint64_t events_seen = 0, events_lost = 0, resyncs = 0, events_kept = 0;
+  uint64_t events_seen = 0, events_lost = 0, skipped_runs = 0, resyncs = 0, events_kept = 0;
   uint64_t failures_seen = 0, failures_kept = 0;
   struct Hook {
     std::string name, tier, state, detail, effect;
