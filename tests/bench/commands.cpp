@@ -1,5 +1,7 @@
 #include "stage.h"
 
+#include <bindlens/protocol/client.h>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -100,6 +102,36 @@ void measure_lookup(Bench& bench) {
   };
   line("why PORT", why_times);
   line("ls --port PORT", list_times);
+}
+
+// Of binds to ports that are held, on one connection; the daemon walks each port anew.
+void measure_check(Bench& bench) {
+  const Holders holders(bench.scale);
+  const Daemon daemon(bench);
+  bench.report.heading("POST /v1/check among " + thousands(bench.scale.sockets()) + " sockets");
+  auto client = protocol::Client::connect(daemon.socket());
+  if (!client) give_up(client.error().text);
+  Samples times;
+  size_t refused = 0;
+  const int rounds = 10 * bench.scale.quick_rounds;
+  for (int i = 0; i < rounds; ++i) {
+    const auto port = static_cast<uint16_t>(Holders::first_port + i % 100);
+    const std::string question =
+        R"({"proto":"tcp","addr":"0.0.0.0","port":)" + std::to_string(port) + "}";
+    std::string answer;
+    const double start = now_seconds();
+    const auto done = client->post("/v1/check", question, [&](std::string_view part) {
+      answer += part;
+      return true;
+    });
+    times.add(now_seconds() - start);
+    if (!done) give_up(done.error().text);
+    if (answer.find(R"("would_succeed":false)") != std::string::npos) ++refused;
+  }
+  if (refused != static_cast<size_t>(rounds)) give_up("a port that is held was called free");
+  bench.report.detail("check  " + describe(times, Unit::milliseconds));
+  bench.report.line("POST /v1/check", number(times.median() * 1e3, 2) + " ms", "<= 1 ms",
+                    times.median() <= 0.001);
 }
 
 } // namespace bindlens::bench
