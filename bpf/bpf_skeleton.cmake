@@ -2,8 +2,8 @@
 #
 # Compiles SOURCE for the BPF machine and generates its libbpf skeleton,
 # NAME.skel.h with struct NAME_bpf. NAME is that of the source, x for x.bpf.c,
-# unless given. CPU is the instruction set, v2 unless given. TARGET is an interface library: link it to include the header.
-# Headers are tracked by the compiler's own depfile.
+# unless given. CPU is the instruction set, v2 unless given. TARGET is an interface
+# library: link it to include the header. Headers are tracked by the compiler's own depfile.
 function(bpf_skeleton target source)
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "NAME;CPU" "DEFINITIONS")
   find_program(CLANG NAMES clang clang-16 clang-15 clang-14 REQUIRED)

@@ -40,7 +40,8 @@ class Core {
   // Takes in everything the kernel has told so far: to be called before any
   // question is answered.
   void catch_up();
-  // Calls `done` when every refusal taken in so far is among the failures.
+  // Calls `done` when the refusals taken in so far are among the failures, those
+  // aside that still queue behind a storm of others.
   void when_diagnosed(std::function<void()> done);
   // A whole walk, merged into the table, and how the table differed before.
   struct Snapshot {

@@ -4,7 +4,14 @@
 #include "bindlens_direct.skel.h"
 #include "bindlens_flat.skel.h"
 
+#include <array>
+
 namespace bindlens::kernel {
+
+std::string_view to_string(ObjectVariant variant) {
+  constexpr std::array<std::string_view, 3> names = {"flat", "loop", "direct"};
+  return names.at(static_cast<size_t>(variant));
+}
 
 ObjectVariant best_variant(const KernelFacts& facts) {
   if (!facts.loop_helper) return ObjectVariant::flat;

@@ -18,6 +18,8 @@ enum class ObjectVariant : uint8_t {
   direct, // and with direct loads, from 6.2
 };
 
+[[nodiscard]] std::string_view to_string(ObjectVariant variant);
+
 [[nodiscard]] ObjectVariant best_variant(const KernelFacts& facts);
 
 // The ELF file, which lives as long as the process.

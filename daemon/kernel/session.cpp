@@ -274,6 +274,10 @@ void Session::request_wakeup() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
+std::string_view Session::variant() const {
+  return to_string(best_variant(facts_));
+}
+
 uint64_t Session::lost() const {
   uint64_t sum = skipped_runs();
   for (int i = 0; i < BL_LOSS_COUNT; ++i)

@@ -35,6 +35,16 @@ class ScenarioOfTime : public Scenario {
     a.close(server);
   }
 
+  // `b` has a listener that `a` bound, is refused its port for `fd`, and closes the
+  // listener at once.
+  Json bind_too_early(int fd) {
+    const int made = listening(a, a.tcp(), "127.0.0.1", port);
+    const int held = a.give(made, b);
+    a.close(made);
+    return refusal(b, port, EADDRINUSE,
+                   [&] { return b.bind_then_close(fd, "127.0.0.1", port, held); });
+  }
+
   void expect_time_wait(const Json& f) {
     expect_rule(f, "time-wait");
     ASSERT_EQ(f.value("holders", Json::array()).size(), 1u) << f.dump(1);
@@ -132,12 +142,8 @@ TEST_F(ScenarioOfTime, PortIsFreeWhenTheTimeLeftIsOver) {
 }
 
 TEST_F(ScenarioOfTime, HolderThatClosedAtOnceAfterTheRefusalIsNamed) {
-  const int made = listening(a, a.tcp(), "127.0.0.1", port);
-  const int held = a.give(made, b);
-  a.close(made);
   const int fd = b.tcp();
-  const Json f =
-      refusal(b, port, EADDRINUSE, [&] { return b.bind_then_close(fd, "127.0.0.1", port, held); });
+  const Json f = bind_too_early(fd);
   expect_rule(f, "listener");
   ASSERT_EQ(f.value("holders", Json::array()).size(), 1u) << f.dump(1);
   const Json& blamed = f["holders"][0];
@@ -150,12 +156,8 @@ TEST_F(ScenarioOfTime, HolderThatClosedAtOnceAfterTheRefusalIsNamed) {
 }
 
 TEST_F(ScenarioOfTime, EventsTellTheOrderOfARestartRace) {
-  const int made = listening(a, a.tcp(), "127.0.0.1", port);
-  const int held = a.give(made, b);
-  a.close(made);
   const int fd = b.tcp();
-  const Json f =
-      refusal(b, port, EADDRINUSE, [&] { return b.bind_then_close(fd, "127.0.0.1", port, held); });
+  const Json f = bind_too_early(fd);
   ASSERT_TRUE(eventually([&] { return !release().is_null(); }));
   EXPECT_GT(release().value("time", ""), f.value("time", "9"));
   EXPECT_TRUE(b.bind(fd, "127.0.0.1", port).ok());

@@ -35,15 +35,10 @@ kernel::AttachWishes wishes() {
   return w;
 }
 
-std::string variant_of(const kernel::KernelFacts& facts) {
-  if (!facts.loop_helper) return "flat";
-  return facts.direct_loads ? "direct" : "loop";
-}
-
 void print_session() {
   const auto session = kernel::Session::open({.wishes = wishes()});
   if (!session) give_up(session.error().text);
-  std::printf("variant\t%s\n", variant_of((*session)->facts()).c_str());
+  std::printf("variant\t%s\n", std::string((*session)->variant()).c_str());
   for (const kernel::PlannedHook& hook : (*session)->plan().hooks) {
     std::printf("hook\t%s\t%s\n", hook.name.c_str(), hook.attached ? hook.route.c_str() : "-");
     if (!hook.attached) std::printf("without\t%s\t%s\n", hook.name.c_str(), hook.effect.c_str());

@@ -41,6 +41,8 @@ class Session {
 
   [[nodiscard]] const AttachPlan& plan() const { return plan_; }
   [[nodiscard]] const KernelFacts& facts() const { return facts_; }
+  // Of the BPF object: "flat", "loop" or "direct" (docs/architecture.md).
+  [[nodiscard]] std::string_view variant() const;
 
   // Readable when records wait and a wake-up was due.
   [[nodiscard]] int ring_fd() const;
