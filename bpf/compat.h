@@ -29,6 +29,12 @@ struct inet_bind2_bucket___from_6_8 {
   struct hlist_node bhash_node;
   struct hlist_head owners;
 };
+struct inet_connection_sock___from_6_8 {
+  void* icsk_bind2_hash;
+};
+struct inet_timewait_sock___from_6_8 {
+  void* tw_tb2;
+};
 
 /* 6.2: the UDP table can belong to the namespace ("udp: Introduce optional
  * per-netns hash table"). Before, and for UDP-Lite, sk_prot names it. */
@@ -82,11 +88,26 @@ static __always_inline __u64 compat_bucket_head(void* tb) {
   return (__u64)tb + bpf_core_field_offset(struct inet_bind_bucket___before_6_8, owners);
 }
 
-/* From 6.8: that of the sockets of an address bucket, given its node in the bucket's list. */
-static __always_inline __u64 compat_bucket2_head(__u64 node) {
+/* From 6.8: the address bucket whose node in the bucket's list this is. */
+static __always_inline __u64 compat_bucket2(__u64 node) {
   if (!bpf_core_field_exists(((struct inet_bind2_bucket___from_6_8*)0)->bhash_node)) return 0;
-  return node - bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, bhash_node) +
-         bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, owners);
+  return node - bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, bhash_node);
+}
+
+/* Head of the list of its sockets. */
+static __always_inline __u64 compat_bucket2_head(__u64 tb2) {
+  if (!bpf_core_field_exists(((struct inet_bind2_bucket___from_6_8*)0)->owners)) return 0;
+  return tb2 + bpf_core_field_offset(struct inet_bind2_bucket___from_6_8, owners);
+}
+
+/* The bucket, from 6.8 the address bucket, on whose list of sockets this one is. */
+static __always_inline void* compat_bucket_of(struct sock_common* sk) {
+  bool timewait = READ(sk, skc_state) == TCP_TIME_WAIT;
+  if (compat_has_bhash2_owners())
+    return timewait ? READ((struct inet_timewait_sock___from_6_8*)sk, tw_tb2)
+                    : READ((struct inet_connection_sock___from_6_8*)sk, icsk_bind2_hash);
+  return timewait ? (void*)READ((struct inet_timewait_sock*)sk, tw_tb)
+                  : (void*)READ((struct inet_connection_sock*)sk, icsk_bind_hash);
 }
 
 static __always_inline struct inet_hashinfo* compat_tcp_hashinfo(struct sock* sk) {

@@ -30,7 +30,6 @@ struct {
   __type(value, struct bl_walk);
 } walk_cursor SEC(".maps");
 
-#define BL_WALK_ROWS 16384
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(map_flags, BPF_F_MMAPABLE);

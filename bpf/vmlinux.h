@@ -161,10 +161,15 @@ struct timer_list {
   unsigned long expires;
 };
 
+struct inet_connection_sock {
+  struct inet_bind_bucket* icsk_bind_hash;
+};
+
 struct inet_timewait_sock {
   struct sock_common __tw_common;
   volatile unsigned char tw_substate;
   struct timer_list tw_timer;
+  struct inet_bind_bucket* tw_tb;
 };
 
 struct inode {

@@ -13,6 +13,10 @@
  * else, and its pointer on, even when just removed, leads to those that followed
  * it. If it does not, the bucket is read again. Sockets are added in front (at
  * the end, in a UDP slot), so none that stays is passed over.
+ *
+ * Between two runs there is time for a node and the one before it to come next to
+ * each other again on another list. Where a run goes on in the middle of a list of
+ * sockets, the next one is asked which list it is on.
  */
 #ifndef BINDLENS_WALK_H
 #define BINDLENS_WALK_H
@@ -29,8 +33,8 @@
 #define WALK_STEPS 32
 #define WALK_STEPS_REFUSED 32
 #else
-#define WALK_STEPS 4096        /* about half a millisecond without preemption */
-#define WALK_STEPS_REFUSED 512 /* inside somebody's system call: tens of microseconds */
+#define WALK_STEPS BL_WALK_ROWS /* about half a millisecond without preemption */
+#define WALK_STEPS_REFUSED 512  /* inside somebody's system call: tens of microseconds */
 #endif
 #define WALK_TRIES 64
 
@@ -88,7 +92,6 @@ static __always_inline void walk_write_row(struct bl_walk* w) {
     w->rows++;
     return;
   }
-  if (w->seen++ < w->skip) return;
   __u32 index = w->rows;
   struct bl_row* row = bpf_map_lookup_elem(&walk_rows, &index);
   if (!row) return;
@@ -113,7 +116,6 @@ static __always_inline bool walk_wants(struct bl_walk* w, __u32 port, __u32 inum
 static __always_inline void walk_next_bucket(struct bl_walk* w) {
   w->bucket++;
   w->phase = WALK_BUCKET;
-  w->skip = 0;
   w->tries = 0;
 }
 
@@ -122,21 +124,13 @@ static __always_inline void walk_retry(struct bl_walk* w) {
   if (!w->call && w->tries < WALK_TRIES) {
     w->tries++;
     w->retries++;
+    w->withdrawn |= w->split;
     w->rows = w->first_row;
     w->phase = WALK_BUCKET;
     return;
   }
   w->torn++;
   walk_next_bucket(w);
-}
-
-/* No room for the bucket: hand over what is complete, and come back to it. */
-static __always_inline void walk_full(struct bl_walk* w) {
-  if (w->first_row)
-    w->rows = w->first_row;
-  else
-    w->skip += w->rows;
-  w->phase = WALK_BUCKET;
 }
 
 /* The first node of a chain whose head is at this address. */
@@ -151,7 +145,7 @@ static __always_inline int walk_step_bucket(struct bl_walk* w) {
   }
   __u64 bucket = w->bucket;
   w->first_row = w->rows;
-  w->seen = 0;
+  w->split = 0;
   w->head_done = 0;
   if (w->table == BL_TABLE_TCP) {
     w->link = w->table_addr + bucket * bpf_core_type_size(struct inet_bind_hashbucket) +
@@ -210,6 +204,7 @@ static __always_inline int walk_step_tb(struct bl_walk* w) {
     w->node2 = walk_first(w->link2);
     w->phase = WALK_TB2;
   } else {
+    w->owner = (__u64)tb;
     w->sk_link = compat_bucket_head(tb);
     w->sk_node = walk_first(w->sk_link);
     w->phase = WALK_SK;
@@ -222,11 +217,16 @@ static __always_inline int walk_step_tb2(struct bl_walk* w) {
     w->phase = WALK_TB;
     return 0;
   }
-  w->sk_link = compat_bucket2_head(w->node2);
+  w->owner = compat_bucket2(w->node2);
+  w->sk_link = compat_bucket2_head(w->owner);
   w->sk_node = walk_first(w->sk_link);
   w->phase = WALK_SK;
   if (!walk_on(&w->node2, &w->link2)) walk_retry(w);
   return 0;
+}
+
+static __always_inline struct sock_common* walk_next_sock(struct bl_walk* w) {
+  return (void*)w->sk_node - bpf_core_field_offset(struct sock_common, skc_bind_node);
 }
 
 static __always_inline int walk_step_sk(struct bl_walk* w) {
@@ -234,8 +234,7 @@ static __always_inline int walk_step_sk(struct bl_walk* w) {
     w->phase = WALK_TB2; /* before 6.8 there are none left, and that leads to the next bucket */
     return 0;
   }
-  struct sock_common* sk =
-      (void*)w->sk_node - bpf_core_field_offset(struct sock_common, skc_bind_node);
+  struct sock_common* sk = walk_next_sock(w);
   if (READ(sk, skc_num) != w->cur_port || (__u64)READ(sk, skc_net.net) != w->net ||
       !walk_on(&w->sk_node, &w->sk_link)) {
     walk_retry(w);
@@ -275,14 +274,9 @@ static __always_inline int walk_step_udp(struct bl_walk* w) {
   return 0;
 }
 
-/* One step. Returns 1 when there is nothing to do before user space has taken
- * the rows, or at the end. */
+/* One step, of at most one row. Returns 1 at the end. */
 static __always_inline int walk_step(struct bl_walk* w) {
   int stop = 0;
-  if (!w->call && w->rows >= w->max_rows) {
-    walk_full(w);
-    return 1;
-  }
   w->object = 0;
   w->object_is_head = 0;
   __u32 phase = w->phase;
@@ -373,15 +367,23 @@ static __always_inline __u32 walk_refused(void* sk, __u32 protocol, __u16 port, 
   return flags;
 }
 
+/* To start a run: is the walk, if amid the sockets of a bucket, still on their list? */
+static __always_inline void walk_resume(struct bl_walk* w) {
+  if (w->phase != WALK_SK || !w->sk_node) return;
+  if ((__u64)compat_bucket_of(walk_next_sock(w)) != w->owner) walk_retry(w);
+}
+
 /* Run on demand by the daemon (BPF_PROG_TEST_RUN), never attached. */
 SEC("raw_tp")
 int walk(void* ctx) {
   __u32 zero = 0;
   struct bl_walk* w = bpf_map_lookup_elem(&walk_cursor, &zero);
   if (!w) return 0;
-  if (w->max_rows > BL_WALK_ROWS) w->max_rows = BL_WALK_ROWS;
   w->call = 0;
   w->rows = 0;
+  w->first_row = 0;
+  w->withdrawn = 0;
+  w->split = w->phase != WALK_BUCKET;
   w->jiffies = bpf_jiffies64();
   w->time = bpf_ktime_get_ns();
   if (!w->table_addr) {
@@ -399,6 +401,7 @@ int walk(void* ctx) {
       w->end = w->bucket + 1;
     }
   }
+  walk_resume(w);
   walk_steps(w, WALK_STEPS);
   return 0;
 }

@@ -284,16 +284,26 @@ void Core::diagnose(model::RefusedCall refused) {
   const auto diagnosis = decide(std::move(refused));
   model::Failure& f = diagnosis->failure();
   f.complete = f.complete && health_.complete;
-  ++in_progress_;
-  find_owners(f.blockers, [this, diagnosis] {
-    --in_progress_;
-    finish(*diagnosis);
+  in_progress_.push_back({diagnosis});
+  find_owners(f.blockers, [this, &ready = in_progress_.back().ready] {
+    ready = true;
+    finish_in_order();
   });
+}
+
+// Refusals are kept and told in the order in which they happened, though the
+// processes behind some are found sooner.
+void Core::finish_in_order() {
+  while (!in_progress_.empty() && in_progress_.front().ready) {
+    const auto diagnosis = std::move(in_progress_.front().diagnosis);
+    in_progress_.pop_front();
+    finish(*diagnosis);
+  }
 }
 
 void Core::when_diagnosed(std::function<void()> done) {
   catch_up();
-  if (in_progress_ == 0) return done();
+  if (in_progress_.empty()) return done();
   // What is in progress waits for sweeps that were asked for before this one.
   sweeper_.request([done = std::move(done)](const Sweeper::Result&) { done(); });
 }

@@ -84,6 +84,12 @@ class Core {
     model::PortView view;
   };
 
+  // A diagnosis that waits for the processes behind its blockers.
+  struct InProgress {
+    std::shared_ptr<Diagnosis> diagnosis;
+    bool ready = false;
+  };
+
   void wait_for_wakeup();
   void poll_soon();
   void on_poll();
@@ -97,6 +103,7 @@ class Core {
   void diagnose_waiting();
   void add_releases(model::Failure& failure);
   void diagnose(model::RefusedCall refused);
+  void finish_in_order();
   void finish(Diagnosis& diagnosis);
   void publish_failure(std::shared_ptr<const model::Failure> failure);
   std::shared_ptr<Diagnosis> decide(model::RefusedCall refused);
@@ -121,7 +128,7 @@ class Core {
   std::deque<model::RefusedCall> refused_;
   Searched searched_;
   MonoNs searches_paid_until_ = 0;
-  size_t in_progress_ = 0; // diagnoses that wait for their processes
+  std::list<InProgress> in_progress_; // oldest first
   std::list<EventSink> sinks_;
 
   boost::asio::io_context& io_;

@@ -18,9 +18,6 @@ namespace bindlens::kernel {
 
 namespace {
 
-constexpr uint32_t max_rows = 16384; // BL_WALK_ROWS
-constexpr uint32_t runs_between_pauses = 16;
-
 void* map_array(const bpf_map* map, size_t size) {
   void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, ::bpf_map__fd(map), 0);
   return p == MAP_FAILED ? nullptr : p;
@@ -48,7 +45,7 @@ Result<std::unique_ptr<Walker>> Walker::open(Session& session) {
                 EPERM);
   const auto& maps = session.object().maps;
   w->cursor_ = static_cast<bl_walk*>(map_array(maps.walk_cursor, sizeof(bl_walk)));
-  w->rows_ = static_cast<const bl_row*>(map_array(maps.walk_rows, max_rows * sizeof(bl_row)));
+  w->rows_ = static_cast<const bl_row*>(map_array(maps.walk_rows, BL_WALK_ROWS * sizeof(bl_row)));
   if (w->cursor_ == nullptr || w->rows_ == nullptr) return fail_errno("mapping the walk's rows");
   w->tcp_ = open_socket(SOCK_STREAM, IPPROTO_TCP);
   w->udp_ = open_socket(SOCK_DGRAM, IPPROTO_UDP);
@@ -60,7 +57,7 @@ Result<std::unique_ptr<Walker>> Walker::open(Session& session) {
 
 Walker::~Walker() {
   if (cursor_ != nullptr) ::munmap(cursor_, sizeof(bl_walk));
-  if (rows_ != nullptr) ::munmap(const_cast<bl_row*>(rows_), max_rows * sizeof(bl_row));
+  if (rows_ != nullptr) ::munmap(const_cast<bl_row*>(rows_), BL_WALK_ROWS * sizeof(bl_row));
 }
 
 // jiffies start at 2^32 - 300 s (INITIAL_JIFFIES, include/linux/jiffies.h) and
@@ -87,6 +84,18 @@ Result<void> Walker::run_once() {
   return {};
 }
 
+bool Walker::take_rows(model::RowAssembler& assembler) const {
+  const std::span rows{rows_, cursor_->rows};
+  const bool amid = cursor_->phase != 0;
+  if (cursor_->withdrawn != 0) assembler.withdraw();
+  if (amid && cursor_->split != 0) return assembler.append(rows);
+  const size_t complete = amid ? cursor_->first_row : rows.size();
+  if (!assembler.append(rows.first(complete))) return false;
+  assembler.end();
+  if (amid) assembler.begin();
+  return assembler.append(rows.subspan(complete));
+}
+
 Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, const Pause& pause,
                                 model::PortView& view) {
   const Fd& fd = proto == model::Proto::udp       ? udp_
@@ -98,16 +107,12 @@ Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, 
   cursor_->fd = fd.get();
   cursor_->port = request.port;
   cursor_->netns = request.netns;
-  cursor_->max_rows = max_rows;
   cursor_->no_files = !request.files;
   model::RowAssembler assembler(view);
-  uint32_t pending = 0;
   while (cursor_->done == 0) {
     if (auto ran = run_once(); !ran) return ran;
-    // Rows stay valid until the next run starts, and it always starts at row 0.
-    if (!assembler.append({rows_, cursor_->rows}))
-      return fail("the walk wrote rows that make no sense");
-    if (pause && ++pending % runs_between_pauses == 0) pause();
+    if (!take_rows(assembler)) return fail("the walk wrote rows that make no sense");
+    if (pause) pause();
   }
   if (cursor_->done != 1) return fail("the kernel's table could not be found");
   view.torn = view.torn || cursor_->torn != 0;

@@ -1,5 +1,7 @@
 #include <bindlens/model/decoder.h>
 
+#include <boost/unordered/unordered_flat_set.hpp>
+
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -117,6 +119,14 @@ Bucket to_bucket(const bl_bucket& b) {
   return bucket;
 }
 
+// Of each socket the last.
+void keep_last_of_each(std::vector<Socket>& sockets) {
+  boost::unordered_flat_set<SocketId> seen;
+  const auto again = [&](const Socket& s) { return !seen.insert(s.id).second; };
+  const auto kept = std::remove_if(sockets.rbegin(), sockets.rend(), again);
+  sockets.erase(sockets.begin(), kept.base());
+}
+
 } // namespace
 
 std::string_view to_string(DecodeError e) {
@@ -170,7 +180,23 @@ Bucket& RowAssembler::bucket_of(const Socket& s) {
   return b;
 }
 
+void RowAssembler::begin() {
+  begin_ = parted_end_ = view_.buckets.size();
+}
+
+void RowAssembler::withdraw() {
+  view_.buckets.resize(begin_);
+  parted_end_ = begin_;
+}
+
+void RowAssembler::end() {
+  for (size_t i = begin_; i < parted_end_; ++i)
+    keep_last_of_each(view_.buckets[i].sockets);
+  begin();
+}
+
 bool RowAssembler::append(std::span<const bl_row> rows) {
+  parted_end_ = view_.buckets.size();
   for (const bl_row& row : rows) {
     const bool head = row.kind == BL_ROW_BUCKET || row.kind == BL_ROW_SLOT;
     if (head && !valid_protocol(row.bucket.protocol)) return false;

@@ -31,9 +31,9 @@ using model::Socket;
 using model::SocketFlag;
 using model::State;
 
-uint32_t inode_of(const Fd& fd) {
+uint64_t inode_of(const Fd& fd) {
   struct stat st {};
-  return ::fstat(fd.get(), &st) == 0 ? static_cast<uint32_t>(st.st_ino) : 0;
+  return ::fstat(fd.get(), &st) == 0 ? st.st_ino : 0;
 }
 
 Fd open_path(const std::string& path) {
@@ -144,11 +144,6 @@ const Socket* find(const std::vector<Socket>& sockets, const std::string& local)
   return it == sockets.end() ? nullptr : &*it;
 }
 
-uint64_t inode_of_socket(const Fd& fd) {
-  struct stat st {};
-  return ::fstat(fd.get(), &st) == 0 ? st.st_ino : 0;
-}
-
 uint64_t cookie_of(const Fd& fd) {
   uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
@@ -201,7 +196,7 @@ TEST(SockDiag, ListsAListenerWithItsQueue) {
     ASSERT_NE(it, sockets.end());
     EXPECT_EQ(it->backlog, 1u);
     EXPECT_EQ(it->max_backlog, 7u);
-    EXPECT_EQ(it->inode, inode_of_socket(listener));
+    EXPECT_EQ(it->inode, inode_of(listener));
     EXPECT_EQ(it->cookie, cookie_of(listener));
     EXPECT_EQ(it->id, it->cookie);
     EXPECT_EQ(it->netns, inode_of(netns.fd()));
@@ -367,7 +362,8 @@ class ProcessInNetns {
     char answer = 0;
     EXPECT_EQ(::read(reader.get(), &answer, 1), 1);
     EXPECT_EQ(answer, 'y');
-    netns_ = inode_of(open_path("/proc/" + std::to_string(pid_) + "/ns/net"));
+    netns_ =
+        static_cast<uint32_t>(inode_of(open_path("/proc/" + std::to_string(pid_) + "/ns/net")));
   }
   ~ProcessInNetns() { stop(); }
   ProcessInNetns(const ProcessInNetns&) = delete;

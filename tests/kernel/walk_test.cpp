@@ -8,8 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <map>
+#include <ranges>
+#include <thread>
 
 namespace bindlens::test {
 namespace {
@@ -45,6 +49,78 @@ class Walk : public testing::Test {
     return n;
   }
 
+  static Fd socket_with_reuseport() {
+    const int one = 1;
+    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
+      give_up_errno("one more socket");
+    return fd;
+  }
+
+  static void bind_to(const Fd& fd, const std::string& address) {
+    socklen_t length = 0;
+    const sockaddr_storage to = to_sockaddr(address, shared_port, length);
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&to), length) != 0)
+      give_up_errno("binding one more");
+  }
+
+  static void allow_descriptors(rlim_t n) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = std::max(limit.rlim_cur, n);
+    limit.rlim_max = std::max(limit.rlim_max, n);
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) give_up_errno("allowing more descriptors");
+  }
+
+  static uint64_t inode_of(const Fd& fd) {
+    struct stat st {};
+    return ::fstat(fd.get(), &st) == 0 ? st.st_ino : 0;
+  }
+
+  // Walks one port that has more sockets than one run of the program reads. In between,
+  // those that are neither among the oldest nor among the newest close and are bound
+  // anew at `to`, if `apart` with another socket between any two, so that none comes after
+  // the one that it came after before. Expects the others exactly once.
+  void walk_while_most_move(const std::string& to, bool apart) {
+    constexpr size_t many = 6000;
+    constexpr size_t staying = 1000; // at either end
+    allow_descriptors(2 * many);
+    netns.enter(); // from inside, a port is one bucket
+    walker = *kernel::Walker::open(*session);
+    std::vector<Fd> fds(many), others(apart ? many : 0);
+    std::ranges::generate(fds, socket_with_reuseport);
+    std::ranges::generate(others, socket_with_reuseport);
+    for (const Fd& fd : fds)
+      bind_to(fd, "127.0.0.2");
+
+    // Some 3,200 or 4,096 sockets into the list.
+    const int when = session->variant() == "flat" ? 100 : 1;
+    int runs = 0;
+    const auto move_most = [&] {
+      if (++runs != when) return;
+      for (size_t i = many - staying; i-- > staying;) {
+        fds[i].reset();
+        fds[i] = socket_with_reuseport();
+        bind_to(fds[i], to);
+        if (apart) bind_to(others[i], to);
+      }
+    };
+    const auto view = walker->walk(
+        {.protos = {model::Proto::tcp}, .port = shared_port, .netns = netns.inode()}, move_most);
+    ASSERT_TRUE(view) << view.error().text;
+    EXPECT_GT(runs, when);
+    EXPECT_FALSE(view->torn);
+    std::map<uint64_t, int> seen; // by inode
+    for (const model::Bucket& bucket : view->buckets)
+      for (const model::Socket& s : bucket.sockets)
+        ++seen[s.inode];
+    for (size_t i = 0; i < staying; ++i) {
+      ASSERT_EQ(seen[inode_of(fds[i])], 1) << "old socket " << i;
+      ASSERT_EQ(seen[inode_of(fds[many - 1 - i])], 1) << "new socket " << i;
+    }
+  }
+
+  static constexpr uint16_t shared_port = 3600;
   Netns netns;
   std::unique_ptr<kernel::Session> session;
   std::unique_ptr<kernel::TableSource> walker;
@@ -67,6 +143,23 @@ TEST_F(Walk, SeesWhatStaysWhileTheRestChanges) {
       EXPECT_GE(count(view, netns.inode(), port), 100u);
     }
   }
+}
+
+// Between two runs of the program, the socket that the walk would read next closes, and its
+// memory becomes one on another list of the same port, and so does the one before it.
+TEST_F(Walk, StaysOnItsListWhenTheNextSocketsMoveToAnother) {
+  std::thread([&] { walk_while_most_move("127.0.0.3", false); }).join();
+}
+
+// Or one in front on the same list.
+TEST_F(Walk, SeesASocketOnceWhenTheNextOnesMoveToTheFront) {
+  std::thread([&] { walk_while_most_move("127.0.0.2", false); }).join();
+}
+
+// Or one that comes after another than before.
+TEST_F(Walk, NoticesThatTheNextSocketMoved) {
+  std::thread([&] { walk_while_most_move("127.0.0.2", true); }).join();
+  EXPECT_GT(walker->last().retries, 0u);
 }
 
 TEST_F(Walk, IsNarrowedToPortAndNamespace) {
@@ -108,8 +201,8 @@ TEST_F(Walk, ShowsTheCachesOfABucket) {
   EXPECT_EQ(of_shared.buckets[0].fastuid, 1001u);
 }
 
-TEST_F(Walk, BucketLargerThanTheRoomForRows) {
-  constexpr int many = 17'000; // walk_rows has room for 16,384
+TEST_F(Walk, BucketLargerThanARunReads) {
+  constexpr int many = 17'000; // one run reads 4,096
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
   const rlim_t enough = std::max<rlim_t>(before.rlim_max, many + 100);

@@ -195,11 +195,14 @@ struct bl_holder {
 };
 
 /*
- * The walk of the kernel's bind tables: user space writes the upper part, runs
- * the program until `done`, and takes `rows` rows after each run. The program
- * goes on where it stopped; a bucket is never split between two runs unless it
- * alone is larger than the space for rows.
+ * The walk of the kernel's bind tables: user space writes the upper part, and runs
+ * the program until `done`. Each run goes on where the one before stopped, be it amid
+ * a bucket, and user space takes its `rows` rows. Where `withdrawn`, the bucket amid
+ * which the run before stopped has changed, and what was taken of it is void: the rows
+ * of this run have it from its start.
  */
+#define BL_WALK_ROWS 4096 /* the most of one run */
+
 enum bl_table {
   BL_TABLE_TCP = 0,
   BL_TABLE_UDP = 1,
@@ -212,17 +215,20 @@ struct bl_walk {
   bl_s32 fd;    /* a socket of that protocol, open in the calling process */
   bl_u32 port;  /* 0 = all */
   bl_u32 netns; /* inode number, 0 = all */
-  bl_u32 max_rows;
   /* out */
   bl_u32 rows;    /* written by this run */
   bl_u32 done;    /* 1: the whole table was seen; 2: the table cannot be read */
   bl_u32 torn;    /* buckets given up because they kept changing */
   bl_u32 retries; /* buckets read again because they changed meanwhile */
-  bl_u32 bucket;  /* next; also input: 0 to start */
-  bl_u32 buckets; /* size of the table */
-  bl_u32 end;     /* bucket to stop before */
-  bl_u64 jiffies; /* now */
-  bl_u64 time;    /* CLOCK_MONOTONIC at the same moment */
+  bl_u32 withdrawn;
+  bl_u32 phase;     /* not 0: stopped amid a bucket, */
+  bl_u32 first_row; /* whose rows begin here, */
+  bl_u32 split;     /* or that an earlier run has begun */
+  bl_u32 bucket;    /* next; also input: 0 to start */
+  bl_u32 buckets;   /* size of the table */
+  bl_u32 end;       /* bucket to stop before */
+  bl_u64 jiffies;   /* now */
+  bl_u64 time;      /* CLOCK_MONOTONIC at the same moment */
   /* private to the program, zero to start */
   bl_u64 call; /* not 0: rows go to the ring buffer as HOLDER records of this call */
   bl_u64 table_addr;
@@ -232,15 +238,12 @@ struct bl_walk {
   bl_u64 link;    /* where the pointer to each of them is */
   bl_u64 link2;
   bl_u64 sk_link;
+  bl_u64 owner;     /* of the list of sockets: the bind bucket, from 6.8 the address bucket */
   bl_u64 object;    /* to be read at the end of this step, 0 = nothing */
   bl_u64 net;       /* of the current bucket */
   bl_u64 known_net; /* last namespace looked up, and its inode number */
   bl_u32 known_inum;
   bl_u32 cur_port;
-  bl_u32 phase;
-  bl_u32 first_row; /* of the current bucket */
-  bl_u32 seen;      /* rows of the current bucket so far, and how many of them to pass over */
-  bl_u32 skip;
   bl_u32 tries;
   bl_u32 head_done; /* UDP: the head of this slot was written */
   bl_u32 object_is_head;

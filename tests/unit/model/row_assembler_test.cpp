@@ -107,6 +107,37 @@ TEST(RowAssembler, GoesOnWhereTheLastRunStopped) {
   EXPECT_EQ(ids(view.buckets[1]), first_two);
 }
 
+TEST(RowAssembler, WithdrawsABucketThatComesInParts) {
+  PortView view;
+  RowAssembler assembler(view);
+  ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(80), socket_row(1, 80, 5, IPPROTO_TCP)}));
+  assembler.begin();
+  ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(81), socket_row(3, 81, 5, IPPROTO_TCP)}));
+  ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(82), socket_row(4, 82, 5, IPPROTO_TCP)}));
+  assembler.withdraw();
+  ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(81), socket_row(5, 81, 5, IPPROTO_TCP)}));
+  assembler.end();
+  assembler.withdraw(); // of nothing
+  ASSERT_EQ(view.buckets.size(), 2u);
+  EXPECT_EQ(ids(view.buckets[0]), std::vector<SocketId>{1});
+  EXPECT_EQ(ids(view.buckets[1]), std::vector<SocketId>{5});
+}
+
+TEST(RowAssembler, KeepsASocketOnceThatCameInTwoParts) {
+  PortView view;
+  RowAssembler assembler(view);
+  assembler.begin();
+  ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(80), socket_row(1, 80, 5, IPPROTO_TCP),
+                                    socket_row(2, 80, 5, IPPROTO_TCP)}));
+  bl_row again = socket_row(1, 80, 5, IPPROTO_TCP);
+  again.sock.uid = 77;
+  ASSERT_TRUE(assembler.append(Rows{again}));
+  assembler.end();
+  ASSERT_EQ(view.buckets.size(), 1u);
+  EXPECT_EQ(ids(view.buckets[0]), (std::vector<SocketId>{2, 1}));
+  EXPECT_EQ(view.buckets[0].sockets[1].uid, 77u);
+}
+
 TEST(RowAssembler, RefusesASocketWithoutAHead) {
   PortView view;
   EXPECT_FALSE(RowAssembler(view).append(Rows{socket_row()}));

@@ -34,6 +34,7 @@ class Walker : public TableSource {
   Result<void> walk_table(model::Proto proto, const WalkRequest& request, const Pause& pause,
                           model::PortView& view);
   Result<void> run_once();
+  bool take_rows(model::RowAssembler& assembler) const;
   void learn_jiffies();
 
   Session* session_ = nullptr;

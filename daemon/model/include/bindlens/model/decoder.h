@@ -73,10 +73,19 @@ class RowAssembler {
   // impossible field.
   [[nodiscard]] bool append(std::span<const bl_row> rows);
 
+  // For a bucket of the kernel's that comes in parts. What is appended from begin() on
+  // can be withdrawn, until end(). A socket that changed its place between two parts may
+  // come in both; it stays as it came last.
+  void begin();
+  void withdraw();
+  void end();
+
  private:
   Bucket& bucket_of(const Socket& s);
 
   PortView& view_;
+  size_t begin_ = 0;      // buckets of the view that can be withdrawn begin here; those
+  size_t parted_end_ = 0; // before this one were there before the last part
   // A UDP slot mixes ports and namespaces; its sockets go to one bucket for each.
   Bucket slot_;
   size_t slot_first_ = 0;
