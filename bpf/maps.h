@@ -38,6 +38,23 @@ struct {
   __type(value, struct bl_row);
 } walk_rows SEC(".maps");
 
+/* The same for the sweep. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bl_sweep);
+} sweep_cursor SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, BL_SWEEP_ROWS);
+  __type(key, __u32);
+  __type(value, struct bl_owner);
+} sweep_rows SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);

@@ -31,6 +31,11 @@ extern void* bpf_rdonly_cast(const void* obj, __u32 btf_id) __ksym;
 #define READ_BITS(ptr, member) BPF_CORE_READ_BITFIELD_PROBED(ptr, member)
 #endif
 
+/* The pointer that is kept at an address. */
+static __always_inline void* read_pointer(__u64 address) {
+  return READ((struct hlist_head*)address, first);
+}
+
 /* For members that are no number: in6_addr. */
 #define READ_INTO(dst, ptr, member) BPF_CORE_READ_INTO(dst, ptr, member)
 

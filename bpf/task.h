@@ -26,14 +26,15 @@ static __always_inline void* file_sock(struct file* file) {
   return socket ? READ(socket, sk) : NULL;
 }
 
-static __always_inline void* current_fd_sock(int fd) {
+static __always_inline struct file* current_fd_file(int fd) {
   struct task_struct* task = (void*)bpf_get_current_task();
   struct fdtable* fdt = READ(task, files, fdt);
   if (!fdt || fd < 0 || (__u32)fd >= READ(fdt, max_fds)) return NULL;
-  struct file** array = READ(fdt, fd);
-  struct file* file = NULL;
-  bpf_probe_read_kernel(&file, sizeof(file), array + fd);
-  return file_sock(file);
+  return read_pointer((__u64)(READ(fdt, fd) + fd));
+}
+
+static __always_inline void* current_fd_sock(int fd) {
+  return file_sock(current_fd_file(fd));
 }
 
 #endif /* BINDLENS_TASK_H */

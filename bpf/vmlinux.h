@@ -179,6 +179,7 @@ struct inode {
 };
 
 struct file {
+  const struct file_operations* f_op;
   struct inode* f_inode;
   void* private_data;
 };
@@ -241,22 +242,15 @@ struct task_struct {
   __u64 start_boottime;
   struct task_struct* group_leader;
   struct files_struct* files;
+  unsigned int flags;
 };
 
 struct sockaddr {
   unsigned short sa_family;
 };
 
-struct seq_file;
-struct bpf_iter_meta {
-  struct seq_file* seq;
-};
-
-struct bpf_iter__task_file {
-  struct bpf_iter_meta* meta;
+struct bpf_iter__task {
   struct task_struct* task;
-  __u32 fd;
-  struct file* file;
 };
 
 #pragma clang attribute pop

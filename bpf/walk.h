@@ -133,9 +133,11 @@ static __always_inline void walk_retry(struct bl_walk* w) {
   walk_next_bucket(w);
 }
 
-/* The first node of a chain whose head is at this address. */
-static __always_inline __u64 walk_first(__u64 head) {
-  return (__u64)READ((struct hlist_head*)head, first);
+/* Returns the first socket of the list whose head this is. */
+static __always_inline __u64 walk_enter_list(struct bl_walk* w, __u64 head) {
+  w->head = head;
+  w->first = (__u64)read_pointer(head);
+  return w->first;
 }
 
 static __always_inline int walk_step_bucket(struct bl_walk* w) {
@@ -150,13 +152,14 @@ static __always_inline int walk_step_bucket(struct bl_walk* w) {
   if (w->table == BL_TABLE_TCP) {
     w->link = w->table_addr + bucket * bpf_core_type_size(struct inet_bind_hashbucket) +
               bpf_core_field_offset(struct inet_bind_hashbucket, chain);
+    w->node = (__u64)read_pointer(w->link);
     w->phase = WALK_TB;
   } else {
     w->link = w->table_addr + bucket * bpf_core_type_size(struct udp_hslot) +
               bpf_core_field_offset(struct udp_hslot, head);
+    w->node = walk_enter_list(w, w->link);
     w->phase = WALK_UDP;
   }
-  w->node = walk_first(w->link);
   if (!w->node) walk_next_bucket(w);
   return 0;
 }
@@ -201,12 +204,12 @@ static __always_inline int walk_step_tb(struct bl_walk* w) {
   w->sk_node = 0;
   if (compat_has_bhash2_owners()) {
     w->link2 = compat_bucket_head(tb);
-    w->node2 = walk_first(w->link2);
+    w->node2 = (__u64)read_pointer(w->link2);
     w->phase = WALK_TB2;
   } else {
     w->owner = (__u64)tb;
     w->sk_link = compat_bucket_head(tb);
-    w->sk_node = walk_first(w->sk_link);
+    w->sk_node = walk_enter_list(w, w->sk_link);
     w->phase = WALK_SK;
   }
   return 0;
@@ -219,7 +222,7 @@ static __always_inline int walk_step_tb2(struct bl_walk* w) {
   }
   w->owner = compat_bucket2(w->node2);
   w->sk_link = compat_bucket2_head(w->owner);
-  w->sk_node = walk_first(w->sk_link);
+  w->sk_node = walk_enter_list(w, w->sk_link);
   w->phase = WALK_SK;
   if (!walk_on(&w->node2, &w->link2)) walk_retry(w);
   return 0;
@@ -369,8 +372,10 @@ static __always_inline __u32 walk_refused(void* sk, __u32 protocol, __u16 port, 
 
 /* To start a run: is the walk, if amid the sockets of a bucket, still on their list? */
 static __always_inline void walk_resume(struct bl_walk* w) {
-  if (w->phase != WALK_SK || !w->sk_node) return;
-  if ((__u64)compat_bucket_of(walk_next_sock(w)) != w->owner) walk_retry(w);
+  if (w->phase != WALK_SK && w->phase != WALK_UDP) return;
+  w->grew |= (__u64)read_pointer(w->head) != w->first;
+  if (w->phase == WALK_SK && w->sk_node && (__u64)compat_bucket_of(walk_next_sock(w)) != w->owner)
+    walk_retry(w);
 }
 
 /* Run on demand by the daemon (BPF_PROG_TEST_RUN), never attached. */

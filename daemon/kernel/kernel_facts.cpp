@@ -188,7 +188,7 @@ KernelFacts probe_kernel() {
     facts.trampoline_refusal = "none of the functions can be traced";
   if (!facts.trampolines.empty()) facts.trampoline_refusal.clear();
   facts.owner_iterator =
-      btf__find_by_name_kind(kernel_btf.get(), "bpf_iter_task_file", BTF_KIND_FUNC) > 0;
+      btf__find_by_name_kind(kernel_btf.get(), "bpf_iter_task", BTF_KIND_FUNC) > 0;
   return facts;
 }
 

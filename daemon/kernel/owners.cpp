@@ -1,10 +1,14 @@
 #include <bindlens/kernel/owners.h>
 
+#include <bindlens/kernel/mapped_array.h>
+#include <bindlens/util/fd.h>
+
 #include "bindlens.skel.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <dirent.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,21 +62,35 @@ void add_descriptors(std::vector<bl_owner>& owners, uint32_t pid, const model::S
   });
 }
 
-Result<std::vector<bl_owner>> read_iterator(const Fd& iterator) {
+// Opens the iterator over tasks, for which the kernel runs the program.
+Result<Fd> start_iterator(const bpf_program* program) {
+  bpf_link* link = ::bpf_program__attach_iter(program, nullptr);
+  if (link == nullptr) return fail_errno("attaching the owner iterator");
+  Fd iterator(::bpf_iter_create(::bpf_link__fd(link)));
+  ::bpf_link__destroy(link);
+  if (!iterator) return fail_errno("starting the owner iterator");
+  return iterator;
+}
+
+Result<std::vector<bl_owner>> descriptors_in_kernel(Session& session) {
+  const auto& maps = session.object().maps;
+  const Fd any_socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!any_socket) return fail_errno("opening a socket to know others by");
+  const auto cursor = MappedArray<bl_sweep>::of(::bpf_map__fd(maps.sweep_cursor), 1);
+  const auto rows = MappedArray<bl_owner>::of(::bpf_map__fd(maps.sweep_rows), BL_SWEEP_ROWS);
+  if (!cursor || !rows) return fail(cursor ? rows.error() : cursor.error(), "the sweep");
+  const auto iterator = start_iterator(session.object().progs.owners);
+  if (!iterator) return std::unexpected(iterator.error());
+  *cursor->data() = bl_sweep{};
+  (*cursor)->socket = any_socket.get();
   std::vector<bl_owner> owners;
-  std::vector<bl_owner> buffer(4096);
-  auto* bytes = reinterpret_cast<char*>(buffer.data());
-  size_t have = 0;
   for (;;) {
-    const ssize_t n = ::read(iterator.get(), bytes + have, buffer.size() * sizeof(bl_owner) - have);
-    if (n < 0 && errno == EAGAIN) continue;
-    if (n < 0) return fail_errno("reading the owner iterator");
+    char unused = 0; // the rows are in the map
+    const ssize_t n = ::read(iterator->get(), &unused, sizeof unused);
+    if (n < 0 && errno != EAGAIN) return fail_errno("reading the owner iterator");
+    owners.insert(owners.end(), rows->data(), rows->data() + (*cursor)->rows);
+    (*cursor)->rows = 0;
     if (n == 0) return owners;
-    have += static_cast<size_t>(n);
-    const size_t whole = have / sizeof(bl_owner);
-    owners.insert(owners.end(), buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(whole));
-    std::copy(bytes + whole * sizeof(bl_owner), bytes + have, bytes);
-    have -= whole * sizeof(bl_owner);
   }
 }
 
@@ -96,8 +114,9 @@ std::vector<bl_owner> descriptors_in_proc() {
 OwnerMap::OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key)
     : owners_(swept.size()), taken_at_(taken_at), key_(key) {
   sockets_.reserve(swept.size());
+  std::vector<uint64_t> shared;
   for (const bl_owner& o : swept)
-    ++sockets_[o.sk].count;
+    if (++sockets_[o.sk].count == 2) shared.push_back(o.sk);
   uint32_t free = 0;
   for (const bl_owner& o : swept) {
     Range& range = sockets_.find(o.sk)->second;
@@ -107,6 +126,16 @@ OwnerMap::OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key)
     }
     owners_[range.first + range.count++] = o;
   }
+  for (const uint64_t sk : shared)
+    drop_repeated(sockets_.find(sk)->second);
+}
+
+// Threads of one process can have tables of their own, with the same in them.
+void OwnerMap::drop_repeated(Range& range) {
+  const auto key = [](const bl_owner& o) { return std::pair(o.pid, o.fd); };
+  const auto all = std::span(owners_).subspan(range.first, range.count);
+  std::ranges::sort(all, {}, key);
+  range.count -= static_cast<uint32_t>(std::ranges::unique(all, {}, key).size());
 }
 
 std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
@@ -117,16 +146,10 @@ std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
 }
 
 Result<OwnerMap> sweep_owners(Session& session) {
-  bpf_program* program = session.object().progs.owners;
   const MonoNs now = monotonic_now();
-  if (::bpf_program__fd(program) < 0)
+  if (::bpf_program__fd(session.object().progs.owners) < 0)
     return OwnerMap(descriptors_in_proc(), now, OwnerMap::Key::inode);
-  bpf_link* link = ::bpf_program__attach_iter(program, nullptr);
-  if (link == nullptr) return fail_errno("attaching the owner iterator");
-  Fd iterator(::bpf_iter_create(::bpf_link__fd(link)));
-  ::bpf_link__destroy(link);
-  if (!iterator) return fail_errno("starting the owner iterator");
-  auto owners = read_iterator(iterator);
+  const auto owners = descriptors_in_kernel(session);
   if (!owners) return std::unexpected(owners.error());
   return OwnerMap(*owners, now, OwnerMap::Key::socket);
 }

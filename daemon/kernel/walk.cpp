@@ -1,27 +1,21 @@
 #include <bindlens/kernel/walk.h>
 
 #include <bindlens/model/decoder.h>
-#include <bindlens/record.h>
 #include <bindlens/util/clock.h>
 
 #include "bindlens.skel.h"
 
 #include <bpf/bpf.h>
 #include <netinet/in.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cmath>
+#include <utility>
 
 namespace bindlens::kernel {
 
 namespace {
-
-void* map_array(const bpf_map* map, size_t size) {
-  void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, ::bpf_map__fd(map), 0);
-  return p == MAP_FAILED ? nullptr : p;
-}
 
 Fd open_socket(int type, int protocol) {
   Fd fd(::socket(AF_INET6, type | SOCK_CLOEXEC, protocol));
@@ -44,20 +38,17 @@ Result<std::unique_ptr<Walker>> Walker::open(Session& session) {
     return fail("the kernel does not let programs read its memory, so its tables cannot be walked",
                 EPERM);
   const auto& maps = session.object().maps;
-  w->cursor_ = static_cast<bl_walk*>(map_array(maps.walk_cursor, sizeof(bl_walk)));
-  w->rows_ = static_cast<const bl_row*>(map_array(maps.walk_rows, BL_WALK_ROWS * sizeof(bl_row)));
-  if (w->cursor_ == nullptr || w->rows_ == nullptr) return fail_errno("mapping the walk's rows");
+  auto cursor = MappedArray<bl_walk>::of(::bpf_map__fd(maps.walk_cursor), 1);
+  auto rows = MappedArray<bl_row>::of(::bpf_map__fd(maps.walk_rows), BL_WALK_ROWS);
+  if (!cursor || !rows) return fail(cursor ? rows.error() : cursor.error(), "the walk");
+  w->cursor_ = *std::move(cursor);
+  w->rows_ = *std::move(rows);
   w->tcp_ = open_socket(SOCK_STREAM, IPPROTO_TCP);
   w->udp_ = open_socket(SOCK_DGRAM, IPPROTO_UDP);
   w->udplite_ = open_socket(SOCK_DGRAM, IPPROTO_UDPLITE); // gone in 7.x: no table then
   if (!w->tcp_ || !w->udp_) return fail_errno("opening a socket to find the bind tables by");
   w->learn_jiffies();
   return w;
-}
-
-Walker::~Walker() {
-  if (cursor_ != nullptr) ::munmap(cursor_, sizeof(bl_walk));
-  if (rows_ != nullptr) ::munmap(const_cast<bl_row*>(rows_), BL_WALK_ROWS * sizeof(bl_row));
 }
 
 // jiffies start at 2^32 - 300 s (INITIAL_JIFFIES, include/linux/jiffies.h) and
@@ -85,13 +76,13 @@ Result<void> Walker::run_once() {
 }
 
 bool Walker::take_rows(model::RowAssembler& assembler) const {
-  const std::span rows{rows_, cursor_->rows};
+  const std::span<const bl_row> rows{rows_.data(), cursor_->rows};
   const bool amid = cursor_->phase != 0;
   if (cursor_->withdrawn != 0) assembler.withdraw();
   if (amid && cursor_->split != 0) return assembler.append(rows);
   const size_t complete = amid ? cursor_->first_row : rows.size();
   if (!assembler.append(rows.first(complete))) return false;
-  assembler.end();
+  assembler.end(std::exchange(cursor_->grew, 0) != 0);
   if (amid) assembler.begin();
   return assembler.append(rows.subspan(complete));
 }

@@ -189,8 +189,8 @@ void RowAssembler::withdraw() {
   parted_end_ = begin_;
 }
 
-void RowAssembler::end() {
-  for (size_t i = begin_; i < parted_end_; ++i)
+void RowAssembler::end(bool may_repeat) {
+  for (size_t i = begin_; may_repeat && i < parted_end_; ++i)
     keep_last_of_each(view_.buckets[i].sockets);
   begin();
 }

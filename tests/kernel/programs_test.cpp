@@ -34,7 +34,7 @@ int keep_log(libbpf_print_level level, const char* format, va_list args) {
 
 // Why this program cannot be had here; empty when it must load.
 std::string why_not_here(const KernelFacts& f, const std::string& program) {
-  if (program == "owners") return f.owner_iterator ? "" : "no task-file iterator";
+  if (program == "owners") return f.owner_iterator ? "" : "no iterator over tasks";
   std::string why;
   // One target that exists is enough: kp_call_exit has several.
   for (const Attachment& a : kernel::all_attachments()) {

@@ -1,6 +1,7 @@
 // The walk of the bind tables, on its own.
 
 #include "actor.h"
+#include "bare_session.h"
 #include "storm.h"
 
 #include <bindlens/kernel/walk.h>
@@ -23,12 +24,7 @@ using model::PortView;
 class Walk : public testing::Test {
  protected:
   void SetUp() override {
-    kernel::SessionOptions options;
-    for (const std::string& name : kernel::hook_names())
-      options.wishes.disabled.insert(name);
-    auto opened = kernel::Session::open(options);
-    ASSERT_TRUE(opened) << opened.error().text;
-    session = *std::move(opened);
+    session = open_bare_session();
     auto made = kernel::Walker::open(*session);
     ASSERT_TRUE(made) << made.error().text;
     walker = *std::move(made);

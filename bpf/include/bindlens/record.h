@@ -199,7 +199,9 @@ struct bl_holder {
  * the program until `done`. Each run goes on where the one before stopped, be it amid
  * a bucket, and user space takes its `rows` rows. Where `withdrawn`, the bucket amid
  * which the run before stopped has changed, and what was taken of it is void: the rows
- * of this run have it from its start.
+ * of this run have it from its start. Where `grew`, the list of sockets amid which a run
+ * went on had got new ones: one that moved to its front may have come twice. User space
+ * sets it to 0 when the bucket is complete.
  */
 #define BL_WALK_ROWS 4096 /* the most of one run */
 
@@ -221,6 +223,7 @@ struct bl_walk {
   bl_u32 torn;    /* buckets given up because they kept changing */
   bl_u32 retries; /* buckets read again because they changed meanwhile */
   bl_u32 withdrawn;
+  bl_u32 grew;
   bl_u32 phase;     /* not 0: stopped amid a bucket, */
   bl_u32 first_row; /* whose rows begin here, */
   bl_u32 split;     /* or that an earlier run has begun */
@@ -238,7 +241,9 @@ struct bl_walk {
   bl_u64 link;    /* where the pointer to each of them is */
   bl_u64 link2;
   bl_u64 sk_link;
-  bl_u64 owner;     /* of the list of sockets: the bind bucket, from 6.8 the address bucket */
+  bl_u64 owner; /* of the list of sockets: the bind bucket, from 6.8 the address bucket */
+  bl_u64 head;  /* where its first pointer is, and what that was */
+  bl_u64 first;
   bl_u64 object;    /* to be read at the end of this step, 0 = nothing */
   bl_u64 net;       /* of the current bucket */
   bl_u64 known_net; /* last namespace looked up, and its inode number */
@@ -247,15 +252,37 @@ struct bl_walk {
   bl_u32 tries;
   bl_u32 head_done; /* UDP: the head of this slot was written */
   bl_u32 object_is_head;
+  bl_u32 pad;
   bl_u32 no_files;   /* in: leave out the inode of each socket's file, its uid and references */
   struct bl_row row; /* being made */
 };
 
-/* One descriptor of one process (task-file iterator). */
+/* One descriptor of one process. */
 struct bl_owner {
   bl_u64 sk;
   bl_u32 pid;
   bl_u32 fd;
+};
+
+/*
+ * The sweep over all descriptors of all processes: user space writes `socket`, reads
+ * the iterator to its end, and takes `rows` rows at each EAGAIN and at the end.
+ */
+#define BL_SWEEP_ROWS 4096 /* the most at a time */
+
+struct bl_sweep {
+  bl_s32 socket; /* in: any socket, open in the calling process */
+  bl_u32 rows;   /* out; user space sets it to 0 when it has taken them */
+  /* private to the program, zero to start */
+  bl_u64 socket_f_op; /* what all files of sockets share */
+  bl_u64 array;       /* descriptors of the current process */
+  bl_u64 known_prot;  /* the last protocol looked up, and its number */
+  bl_u32 known_protocol;
+  bl_u32 tid;
+  bl_u32 pid;
+  bl_u32 fd; /* next */
+  bl_u32 end;
+  bl_u32 pad;
 };
 
 /* Where records were lost. One counter per place. */

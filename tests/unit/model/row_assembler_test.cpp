@@ -116,7 +116,7 @@ TEST(RowAssembler, WithdrawsABucketThatComesInParts) {
   ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(82), socket_row(4, 82, 5, IPPROTO_TCP)}));
   assembler.withdraw();
   ASSERT_TRUE(assembler.append(Rows{tcp_bucket_row(81), socket_row(5, 81, 5, IPPROTO_TCP)}));
-  assembler.end();
+  assembler.end(true);
   assembler.withdraw(); // of nothing
   ASSERT_EQ(view.buckets.size(), 2u);
   EXPECT_EQ(ids(view.buckets[0]), std::vector<SocketId>{1});
@@ -132,7 +132,7 @@ TEST(RowAssembler, KeepsASocketOnceThatCameInTwoParts) {
   bl_row again = socket_row(1, 80, 5, IPPROTO_TCP);
   again.sock.uid = 77;
   ASSERT_TRUE(assembler.append(Rows{again}));
-  assembler.end();
+  assembler.end(true);
   ASSERT_EQ(view.buckets.size(), 1u);
   EXPECT_EQ(ids(view.buckets[0]), (std::vector<SocketId>{2, 1}));
   EXPECT_EQ(view.buckets[0].sockets[1].uid, 77u);

@@ -21,7 +21,7 @@ struct KernelFacts {
   bool read_kernel = false;       // bpf_probe_read_kernel() may be used
   bool cgroup_v2 = false;         // a v2 hierarchy is mounted
   bool cgroup_programs = false;   // and takes programs for sockets
-  bool owner_iterator = false;    // iter/task_file
+  bool owner_iterator = false;    // iter/task
   bool loop_helper = false;       // bpf_loop(), from 5.17
   bool direct_loads = false;      // bpf_rdonly_cast(), from 6.2
   std::string trampoline_refusal; // why none of them works, empty when some do

@@ -23,9 +23,8 @@ class OwnerMap {
 
   OwnerMap() = default;
   OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key);
-  // In the order of the sweep: by pid, then descriptor. Valid as long as the map.
+  // Each once, by pid, then descriptor. Valid as long as the map.
   [[nodiscard]] std::span<const bl_owner> of(const model::Socket& socket) const;
-  [[nodiscard]] size_t size() const { return owners_.size(); }
   [[nodiscard]] MonoNs taken_at() const { return taken_at_; }
 
  private:
@@ -34,13 +33,15 @@ class OwnerMap {
     uint32_t first = nowhere;
     uint32_t count = 0;
   };
+  void drop_repeated(Range& range);
+
   std::vector<bl_owner> owners_; // those of one socket side by side
   boost::unordered_flat_map<uint64_t, Range> sockets_;
   MonoNs taken_at_ = 0;
   Key key_ = Key::socket;
 };
 
-// Runs the task-file iterator to its end; reads all of /proc where the iterator
+// Runs the iterator over tasks to its end; reads all of /proc where the iterator
 // is not to be had. May run on a thread of its own.
 [[nodiscard]] Result<OwnerMap> sweep_owners(Session& session);
 

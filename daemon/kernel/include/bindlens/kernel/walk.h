@@ -1,16 +1,16 @@
 #pragma once
 
+#include <bindlens/kernel/mapped_array.h>
 #include <bindlens/kernel/session.h>
 #include <bindlens/kernel/table_source.h>
 #include <bindlens/model/bucket.h>
+#include <bindlens/record.h>
 #include <bindlens/util/fd.h>
 #include <bindlens/util/result.h>
 
 #include <functional>
 #include <memory>
 #include <span>
-
-struct bl_walk;
 
 namespace bindlens::kernel {
 
@@ -21,9 +21,6 @@ class Walker : public TableSource {
   // Needs the session for as long as it lives. Opens one socket per protocol,
   // never bound, to find the tables by.
   [[nodiscard]] static Result<std::unique_ptr<Walker>> open(Session& session);
-  ~Walker() override;
-  Walker(const Walker&) = delete;
-  Walker& operator=(const Walker&) = delete;
 
   [[nodiscard]] Result<model::PortView> walk(const WalkRequest& request,
                                              const Pause& pause = {}) override;
@@ -39,8 +36,8 @@ class Walker : public TableSource {
 
   Session* session_ = nullptr;
   int program_ = -1;
-  bl_walk* cursor_ = nullptr;    // mapped
-  const bl_row* rows_ = nullptr; // mapped
+  MappedArray<bl_walk> cursor_;
+  MappedArray<bl_row> rows_;
   Fd tcp_, udp_, udplite_;
 };
 

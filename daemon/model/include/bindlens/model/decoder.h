@@ -74,11 +74,11 @@ class RowAssembler {
   [[nodiscard]] bool append(std::span<const bl_row> rows);
 
   // For a bucket of the kernel's that comes in parts. What is appended from begin() on
-  // can be withdrawn, until end(). A socket that changed its place between two parts may
-  // come in both; it stays as it came last.
+  // can be withdrawn, until end(). A socket that moved between two parts may have come
+  // in both (`may_repeat`); it stays as it came last.
   void begin();
   void withdraw();
-  void end();
+  void end(bool may_repeat);
 
  private:
   Bucket& bucket_of(const Socket& s);
