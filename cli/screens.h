@@ -47,6 +47,9 @@ class SocketTable {
 [[nodiscard]] std::string why_line(const protocol::FailureView& f, const Style& style,
                                    protocol::WallNs now);
 
+// Which refused calls the daemon cannot see, and why; empty when it sees them all.
+[[nodiscard]] std::string unseen_refusals(const protocol::StatusView& s);
+
 [[nodiscard]] std::string event_line(const protocol::EventView& e, const Style& style);
 [[nodiscard]] std::string status_screen(const protocol::StatusView& s, const Style& style);
 [[nodiscard]] std::string verify_screen(const protocol::VerifyView& v, const Style& style);

@@ -29,6 +29,15 @@ std::string nothing_found(const Query& query, const std::string& asked) {
          "\"' tells whether a bind would succeed now";
 }
 
+// Where nothing was seen because nothing can be.
+std::string unseen(const Common& common) {
+  const auto document = fetch_document(common, "/v1/status");
+  if (!document) return {};
+  const auto status = protocol::read_status(*document);
+  const std::string calls = status ? unseen_refusals(*status) : "";
+  return calls.empty() ? "" : "; " + calls;
+}
+
 std::string earlier(const std::vector<protocol::FailureView>& failures, size_t from,
                     const Style& style, protocol::WallNs now) {
   if (from >= failures.size()) return {};
@@ -73,7 +82,7 @@ int run_why(const Common& common, const Query& query, const std::string& asked) 
                                      });
   if (!fetched) return fetched.error();
   if (!readable) return complain(exit_error, readable.error().text);
-  if (failures.empty()) return complain(exit_no, nothing_found(query, asked));
+  if (failures.empty()) return complain(exit_no, nothing_found(query, asked) + unseen(common));
 
   const auto now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
   const size_t in_full = limited ? failures.size() : 1;

@@ -8,6 +8,7 @@ namespace {
 using protocol::FailureView;
 using protocol::ProcessView;
 using protocol::SocketView;
+using protocol::StatusView;
 
 constexpr size_t margin = 2;
 constexpr size_t label_width = 9; // "Holder   "
@@ -189,6 +190,17 @@ std::string why_line(const FailureView& f, const Style& style, protocol::WallNs 
   if (!f.rule.empty()) text += "  rule " + f.rule;
   if (f.count > 1) text += "  " + thousands(f.count) + " times";
   return (style.width == 0 ? text : cut(text, style.width)) + "\n";
+}
+
+std::string unseen_refusals(const StatusView& s) {
+  std::string calls, reason;
+  for (const StatusView::Hook& h : s.hooks) {
+    if (h.state == "attached" || (h.name != "bind" && h.name != "listen" && h.name != "connect"))
+      continue;
+    calls += (calls.empty() ? "" : ", ") + h.name;
+    reason = h.detail;
+  }
+  return calls.empty() ? "" : "refused calls of " + calls + " are not seen here: " + reason;
 }
 
 } // namespace bindlens::cli

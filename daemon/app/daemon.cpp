@@ -90,8 +90,10 @@ HostView make_host_view(kernel::HostFactsCache& cache, kernel::Namespaces& names
 
 Result<std::unique_ptr<kernel::TableSource>> open_source(kernel::Session& session) {
   if (session.facts().read_kernel) return kernel::Walker::open(session);
-  spdlog::warn("the kernel does not let programs read its memory: there are no events, and sockets "
-               "come from sock_diag, without their reuse flags");
+  spdlog::warn(
+      "{}: there are no events, and sockets come from sock_diag, without their reuse flags",
+      session.facts().btf ? "the kernel does not let programs read its memory"
+                          : "the kernel has no BTF");
   return std::make_unique<kernel::DiagSource>();
 }
 

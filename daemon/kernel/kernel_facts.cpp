@@ -171,7 +171,7 @@ KernelFacts probe_kernel() {
   KernelFacts facts;
   const BtfPtr kernel_btf(btf__load_vmlinux_btf(), &btf__free);
   facts.btf = kernel_btf != nullptr;
-  facts.read_kernel = may_read_kernel();
+  facts.read_kernel = facts.btf && may_read_kernel();
   facts.cgroup_v2 = !cgroup2_mount().empty();
   facts.cgroup_programs =
       try_load(BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_RELEASE, 0, 1) == 0 &&

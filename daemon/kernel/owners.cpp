@@ -147,7 +147,7 @@ std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
 
 Result<OwnerMap> sweep_owners(Session& session) {
   const MonoNs now = monotonic_now();
-  if (::bpf_program__fd(session.object().progs.owners) < 0)
+  if (!session.has_programs() || ::bpf_program__fd(session.object().progs.owners) < 0)
     return OwnerMap(descriptors_in_proc(), now, OwnerMap::Key::inode);
   const auto owners = descriptors_in_kernel(session);
   if (!owners) return std::unexpected(owners.error());

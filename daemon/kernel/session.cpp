@@ -209,13 +209,21 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   ::libbpf_set_print(keep_warnings);
   std::unique_ptr<Session> s(new Session);
   s->facts_ = probe_kernel();
+  s->impl_ = std::make_unique<Impl>();
+  s->impl_->wakeups = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!s->impl_->wakeups) return fail_errno("waiting for the ring buffer");
   if (options.wishes.disabled.contains("walk")) s->facts_.read_kernel = false;
   if (options.wishes.disabled.contains("direct-loads")) s->facts_.direct_loads = false;
   AttachWishes wishes = options.wishes;
+  if (!s->facts_.btf) { // no program can be made to fit this kernel
+    s->plan_ = make_attach_plan(s->facts_, wishes);
+    return s;
+  }
   // Each round loses direct loads, or one route of one hook, so there can be no more than these.
   for (size_t round = 0; round <= hook_names().size() + 1; ++round) {
     s->plan_ = make_attach_plan(s->facts_, wishes);
-    s->impl_ = std::make_unique<Impl>();
+    s->impl_->links.clear();
+    s->impl_->programs.clear();
     if (s->object_ != nullptr) bindlens_bpf__destroy(s->object_);
     libbpf_log.clear();
     s->object_ = open_object(best_variant(s->facts_));
@@ -246,11 +254,10 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
   s->impl_->ring = ::ring_buffer__new(::bpf_map__fd(s->object_->maps.events), &Impl::on_record,
                                       s->impl_.get(), nullptr);
   if (s->impl_->ring == nullptr) return fail_errno("mapping the ring buffer");
-  s->impl_->wakeups = Fd(::epoll_create1(EPOLL_CLOEXEC));
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
-  if (!s->impl_->wakeups || ::epoll_ctl(s->impl_->wakeups.get(), EPOLL_CTL_ADD,
-                                        ::bpf_map__fd(s->object_->maps.events), &event) != 0)
+  if (::epoll_ctl(s->impl_->wakeups.get(), EPOLL_CTL_ADD, ::bpf_map__fd(s->object_->maps.events),
+                  &event) != 0)
     return fail_errno("waiting for the ring buffer");
   return s;
 }
@@ -260,6 +267,7 @@ int Session::ring_fd() const {
 }
 
 size_t Session::consume(const RecordSink& sink, size_t limit) {
+  if (!has_programs()) return 0;
   epoll_event woken{};
   ::epoll_wait(impl_->wakeups.get(), &woken, 1, 0); // takes the edge
   impl_->sink = &sink;
@@ -270,15 +278,17 @@ size_t Session::consume(const RecordSink& sink, size_t limit) {
 }
 
 void Session::request_wakeup() {
+  if (!has_programs()) return;
   object_->data->reader_sleeps = 1;
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 std::string_view Session::variant() const {
-  return to_string(best_variant(facts_));
+  return has_programs() ? to_string(best_variant(facts_)) : "none";
 }
 
 uint64_t Session::lost() const {
+  if (!has_programs()) return 0;
   uint64_t sum = skipped_runs();
   for (int i = 0; i < BL_LOSS_COUNT; ++i)
     sum += object_->bss->lost[i];
@@ -296,6 +306,7 @@ uint64_t Session::skipped_runs() const {
 }
 
 std::vector<ProgramStats> Session::program_stats() const {
+  if (!has_programs()) return {};
   std::vector<ProgramStats> all;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object_->obj) {

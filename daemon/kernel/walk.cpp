@@ -33,7 +33,7 @@ uint32_t table_of(model::Proto proto) {
 Result<std::unique_ptr<Walker>> Walker::open(Session& session) {
   std::unique_ptr<Walker> w(new Walker);
   w->session_ = &session;
-  w->program_ = ::bpf_program__fd(session.object().progs.walk);
+  if (session.has_programs()) w->program_ = ::bpf_program__fd(session.object().progs.walk);
   if (w->program_ < 0)
     return fail("the kernel does not let programs read its memory, so its tables cannot be walked",
                 EPERM);

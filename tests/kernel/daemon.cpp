@@ -78,12 +78,12 @@ Ended run_daemon(const std::vector<std::string>& arguments, const std::function<
 }
 
 Daemon::Daemon(const std::vector<std::string>& arguments, const std::string& tier,
-               std::string socket)
+               std::string socket, const std::function<void()>& in_child)
     : socket_(socket.empty() ? dir_.path() + "/sock" : std::move(socket)) {
   const std::string ready = dir_.path() + "/ready";
   std::vector<std::string> all = {"--socket", socket_, "--ready-file", ready, "--tier", tier};
   all.insert(all.end(), arguments.begin(), arguments.end());
-  process_ = start(all, dir_.path() + "/log", {});
+  process_ = start(all, dir_.path() + "/log", in_child);
   bool ended = false;
   const bool is_ready = eventually([&] {
     ended = ::waitpid(pid(), nullptr, WNOHANG) != 0;

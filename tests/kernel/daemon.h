@@ -42,7 +42,8 @@ class Daemon {
  public:
   // After --socket, --ready-file and --tier.
   explicit Daemon(const std::vector<std::string>& arguments = {},
-                  const std::string& tier = wanted_tier(), std::string socket = {});
+                  const std::string& tier = wanted_tier(), std::string socket = {},
+                  const std::function<void()>& in_child = {});
 
   [[nodiscard]] pid_t pid() const { return process_.pid(); }
   [[nodiscard]] const std::string& socket() const { return socket_; }

@@ -1,5 +1,6 @@
 // Starting and ending: in bad conditions, and without leaving anything behind.
 
+#include "actor.h"
 #include "daemon.h"
 
 #include <bindlens/kernel/attach_plan.h>
@@ -14,7 +15,9 @@
 #include <filesystem>
 #include <fstream>
 #include <grp.h>
+#include <sched.h>
 #include <set>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -159,6 +162,33 @@ TEST_P(WithoutHook, StartsAndSaysSo) {
 TEST(Lifecycle, WithoutTheWalkReadsOtherInterfaces) {
   const Daemon daemon({"--disable-hook", "walk"});
   EXPECT_NE(daemon.one("/v1/status")["table"]["source"], "walk");
+}
+
+// As on a kernel built without CONFIG_DEBUG_INFO_BTF, of which Debian has none.
+void hide_btf() {
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, "") != 0 ||
+      ::mount("none", "/sys/kernel/btf", "tmpfs", 0, "") != 0)
+    give_up_errno("hiding BTF");
+}
+
+TEST(Lifecycle, WithoutBtfReadsOtherInterfacesAndSaysSo) {
+  const Daemon daemon({}, "auto", {}, hide_btf);
+  const Json status = daemon.one("/v1/status");
+  EXPECT_EQ(status["table"]["source"], "sock_diag");
+  EXPECT_FALSE(status["hooks"].empty());
+  for (const Json& hook : status["hooks"]) {
+    EXPECT_EQ(hook["state"], "unavailable") << hook.dump();
+    EXPECT_NE(hook.dump().find("no BTF"), std::string::npos) << hook.dump();
+    EXPECT_FALSE(hook.value("effect", "").empty()) << hook.dump();
+  }
+  const Netns netns;
+  Actor a(netns);
+  const int fd = a.tcp();
+  ASSERT_TRUE(a.bind(fd, "127.0.0.1", 3999).ok());
+  ASSERT_TRUE(a.listen(fd).ok());
+  const auto sockets = daemon.lines("/v1/sockets?port=3999&" + netns.query());
+  ASSERT_EQ(sockets.size(), 1u);
+  EXPECT_EQ(sockets[0]["holders"][0]["pid"], a.pid()) << sockets[0].dump();
 }
 
 TEST(Lifecycle, WithoutDirectLoadsStillWalks) {

@@ -280,5 +280,18 @@ TEST_F(Screens, Check) {
   EXPECT_EQ(check_screen(free, {.width = 80}, now), "yes  this would succeed now\n");
 }
 
+TEST(WhyScreen, TellsWhichRefusalsAreNotSeen) {
+  protocol::StatusView s;
+  s.hooks = {{"bind", "tracepoint", "attached", "", ""},
+             {"listen", "kprobe", "attached", "", ""},
+             {"connect", "tracepoint", "attached", "", ""},
+             {"tcp-release", "", "unavailable", "no tracepoint", ""}};
+  EXPECT_EQ(unseen_refusals(s), "");
+  s.hooks[0] = {"bind", "", "unavailable", "the kernel has no BTF", ""};
+  s.hooks[2] = {"connect", "", "unavailable", "the kernel has no BTF", ""};
+  EXPECT_EQ(unseen_refusals(s),
+            "refused calls of bind, connect are not seen here: the kernel has no BTF");
+}
+
 } // namespace
 } // namespace bindlens::cli

@@ -18,7 +18,7 @@ enum class Tier : uint8_t { trampoline, kprobe, tracepoint };
 // away at a time.
 struct KernelFacts {
   bool btf = false;               // /sys/kernel/btf/vmlinux can be read
-  bool read_kernel = false;       // bpf_probe_read_kernel() may be used
+  bool read_kernel = false;       // bpf_probe_read_kernel() may be used, and BTF says where
   bool cgroup_v2 = false;         // a v2 hierarchy is mounted
   bool cgroup_programs = false;   // and takes programs for sockets
   bool owner_iterator = false;    // iter/task

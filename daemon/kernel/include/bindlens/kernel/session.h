@@ -34,6 +34,7 @@ class Session {
   // Probes the kernel, makes a plan, loads and attaches. A hook whose route
   // fails on the way falls back to its next one. Fails when there is no
   // permission (EPERM) or nothing at all can be loaded; the text names the remedy.
+  // Without BTF no program can be loaded: plan() says so, and there are no records.
   [[nodiscard]] static Result<std::unique_ptr<Session>> open(const SessionOptions& options);
   ~Session();
   Session(const Session&) = delete;
@@ -41,7 +42,8 @@ class Session {
 
   [[nodiscard]] const AttachPlan& plan() const { return plan_; }
   [[nodiscard]] const KernelFacts& facts() const { return facts_; }
-  // Of the BPF object: "flat", "loop" or "direct" (docs/architecture.md).
+  [[nodiscard]] bool has_programs() const { return object_ != nullptr; }
+  // Of the BPF object: "flat", "loop" or "direct" (docs/architecture.md); "none".
   [[nodiscard]] std::string_view variant() const;
 
   // Readable when records wait and a wake-up was due.
@@ -62,6 +64,7 @@ class Session {
   [[nodiscard]] uint64_t lost() const;
   [[nodiscard]] std::vector<ProgramStats> program_stats() const;
 
+  // Only where has_programs().
   [[nodiscard]] bindlens_bpf& object() { return *object_; }
 
  private:
