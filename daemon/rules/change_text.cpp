@@ -27,14 +27,16 @@ std::string shortened(std::vector<std::string> list) {
   return join(list);
 }
 
+std::string owner_of(const Blocker& b, const Names& names) {
+  if (const std::string processes = processes_of(b); !processes.empty()) return processes;
+  return b.binder_exited ? process_name(*b.binder) + " (exited)" : who(b, names);
+}
+
 // The owners of the sockets whose options could be changed.
 std::string owners_of(std::span<const Blocker> blockers, const Names& names) {
   std::vector<std::string> owners;
   for (const Blocker& b : blockers)
-    if (takes_options(b.socket)) {
-      const std::string processes = processes_of(b);
-      add_once(owners, processes.empty() ? who(b, names) : processes);
-    }
+    if (takes_options(b.socket)) add_once(owners, owner_of(b, names));
   return shortened(std::move(owners));
 }
 

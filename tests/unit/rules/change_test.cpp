@@ -31,13 +31,15 @@ struct Found {
   }
 };
 
-Found changes(const ask& a, const model::PortView& view, const HostFacts& f = known_host()) {
+Found changes(const ask& a, const model::PortView& view, const HostFacts& f = known_host(),
+              const std::function<void(model::Blocker&)>& more = {}) {
   Found out;
   out.verdict = decide(a.request(), view, f, {});
   for (const Conflict& c : out.verdict.blockers) {
     out.blockers.push_back(to_blocker(c));
     if (takes_options(*c.socket))
       out.blockers.back().holders = {process(3340, "node", "app.service")};
+    if (more) more(out.blockers.back());
   }
   Names names;
   names.user = [](uint32_t uid) { return uid == 1000 ? std::string("app") : std::string(); };
@@ -75,6 +77,18 @@ TEST(Change, BothSidesInOnePhrase) {
   EXPECT_NE(
       f.texts().find("set SO_REUSEADDR on this socket before bind and on the socket of node[3340]"),
       std::string::npos);
+}
+
+TEST(Change, AnOwnerThatHasExitedIsNamedAsSuch) {
+  const auto exited = [](model::Blocker& b) {
+    b.holders.clear();
+    b.binder = process(123, "make").process;
+    b.binder_exited = true;
+  };
+  const auto f =
+      changes(ask("127.0.0.1:8080"), view_of({holds("127.0.0.1:8080")}), known_host(), exited);
+  EXPECT_NE(f.texts().find("and on the socket of make[123] (exited)\n"), std::string::npos)
+      << f.texts();
 }
 
 TEST(Change, TimeWaitIsWaitedForAsLongAsItLasts) {
