@@ -34,6 +34,13 @@ void raise_loopback() {
   if (::ioctl(fd.get(), SIOCSIFFLAGS, &request) != 0) give_up_errno("raising lo");
 }
 
+// On a busy machine a segment is sent again although it has arrived. The answer to the second
+// one meets nobody, is reset, and ends the TIME_WAIT that a test is about (RFC 1337).
+void keep_time_wait() {
+  const Fd fd(::open("/proc/sys/net/ipv4/tcp_rfc1337", O_WRONLY | O_CLOEXEC));
+  if (::write(fd.get(), "1", 1) != 1) give_up_errno("setting tcp_rfc1337");
+}
+
 std::string netns_path(pid_t pid) {
   return "/proc/" + std::to_string(pid) + "/ns/net";
 }
@@ -144,6 +151,7 @@ Netns::Netns() {
   keeper_ = Child::fork([] {
     if (::unshare(CLONE_NEWNET) != 0) return 1;
     raise_loopback();
+    keep_time_wait();
     ::prctl(PR_SET_NAME, "kt-keeper");
     for (;;)
       ::pause();
