@@ -113,18 +113,29 @@ Receivers first_of_chain(std::vector<Candidate> found, Family family) {
   return r;
 }
 
-// udp4_lib_lookup2(): the best score, but a group without connected sockets ends
-// the search as soon as it is better than what came before.
+bool with_group(const Candidate& c) {
+  return c.socket->is(SocketFlag::reuseport) && !is_connected(*c.socket);
+}
+
+// udp4_lib_lookup2(): the best score, but a group ends the search as soon as it is
+// better than what came before. Whether a connected socket behind it in the chain
+// is found all the same depends on the kernel (a table of connections since 6.13)
+// and on what the group went through.
 Receivers best_of_chain(const std::vector<Candidate>& found) {
   const Candidate* best = nullptr;
+  const Candidate* connected = nullptr;
   for (const Candidate& c : found) {
-    if (best != nullptr && c.score <= best->score) continue;
+    if (is_connected(*c.socket) && connected == nullptr) connected = &c;
+    if (best != nullptr && (c.score <= best->score || with_group(*best))) continue;
     best = &c;
-    if (c.socket->is(SocketFlag::reuseport) && !is_connected(*c.socket)) break;
   }
   Receivers r;
   for (const Candidate& c : found)
     if (&c == best || in_one_group(*best->socket, *c.socket)) r.sockets.push_back(c.socket);
+  if (connected != nullptr && connected != best) {
+    r.sockets.push_back(connected->socket);
+    r.certain = false;
+  }
   return r;
 }
 
