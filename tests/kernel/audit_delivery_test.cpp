@@ -222,10 +222,11 @@ class AuditDelivery : public testing::Test {
       }
   }
 
-  void expect_worth_it() const {
+  // An answer that names several sockets where one is meant would be right too often.
+  void expect_worth_it(int uncertain_percent) const {
     EXPECT_GT(received, asked / 3);
     EXPECT_GT(refused, asked / 50);
-    EXPECT_LT(uncertain, asked / 4) << "of " << asked;
+    EXPECT_LE(uncertain * 100, asked * uncertain_percent) << "of " << asked;
     RecordProperty("asked", asked);
     RecordProperty("uncertain", uncertain);
   }
@@ -236,7 +237,7 @@ TEST_F(AuditDelivery, ConnectionsArriveWhereTheTableSays) {
     for (int i = 0; i < 300 && !HasFailure(); ++i)
       play(SOCK_STREAM);
   });
-  expect_worth_it();
+  expect_worth_it(12);
 }
 
 TEST_F(AuditDelivery, DatagramsArriveWhereTheTableSays) {
@@ -244,7 +245,7 @@ TEST_F(AuditDelivery, DatagramsArriveWhereTheTableSays) {
     for (int i = 0; i < 300 && !HasFailure(); ++i)
       play(SOCK_DGRAM);
   });
-  expect_worth_it();
+  expect_worth_it(1);
 }
 
 } // namespace

@@ -127,6 +127,15 @@ TEST(Sharing, DifferentDevicesAndFamiliesDoNotMeet) {
   EXPECT_EQ(scene.told(), Strings{});
 }
 
+TEST(Sharing, TheIpv6WildcardCoversIpv4UnlessItIsV6Only) {
+  Scene scene;
+  scene.add(listens("[::]:80"), {nginx});
+  scene.add(listens("10.0.0.5:80"), {node});
+  scene.add(listens("[::]:81").v6only(), {nginx});
+  scene.add(listens("10.0.0.5:81"), {node});
+  EXPECT_EQ(scene.told(), Strings{"warning wildcard-conflict 80"});
+}
+
 TEST(Sharing, DualStackOverlap) {
   Scene scene;
   scene.add(listens("0.0.0.0:80"), {nginx});
