@@ -18,6 +18,12 @@ void count(Tally& tally, const protocol::FindingView& f) {
 } // namespace
 
 int run_audit(const Common& common, const Query& query, const AuditChoice& choice) {
+  const std::string target = protocol::make_target("/v1/audit", query.parameters);
+  if (common.json && choice.takes_all()) {
+    const auto copied = copy_answer(common, target);
+    return copied ? finish(common, exit_done) : copied.error();
+  }
+  const uint32_t here = own_netns();
   Tally tally;
   bool failed = false;
   Result<void> readable;
@@ -31,10 +37,9 @@ int run_audit(const Common& common, const Query& query, const AuditChoice& choic
     count(tally, *finding);
     failed = failed || choice.fails_on(*finding);
     if (common.json) return common.out->write(line) && common.out->write("\n");
-    return common.out->write(finding_screen(*finding, common.style, own_netns()) + "\n");
+    return common.out->write(finding_screen(*finding, common.style, here) + "\n");
   };
-  const auto fetched =
-      for_each_line(common, protocol::make_target("/v1/audit", query.parameters), take);
+  const auto fetched = for_each_line(common, target, take);
   if (!fetched) return fetched.error();
   if (!readable) return complain(exit_error, readable.error().text);
   if (!common.json)

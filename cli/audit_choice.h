@@ -28,6 +28,8 @@ struct AuditChoice {
   bool has_baseline = false;
   std::optional<model::Severity> fail_on;
 
+  // Nothing is left out and nothing fails.
+  [[nodiscard]] bool takes_all() const { return ignored.empty() && !has_baseline && !fail_on; }
   // Neither ignored nor known: what was less severe in the baseline is new.
   [[nodiscard]] bool tells_of(const protocol::FindingView& f) const;
   [[nodiscard]] bool fails_on(const protocol::FindingView& f) const;

@@ -27,10 +27,16 @@ class Host {
     if (owners_)
       for (const bl_owner& o : owners_->of(b.socket))
         if (auto p = process(o.pid)) b.holders.push_back({std::move(p), static_cast<int>(o.fd)});
-    b.binder_exited = b.binder && !kernel::ProcessCache::is_alive(*b.binder);
+    b.binder_exited = b.binder && !is_alive(b.binder);
   }
 
  private:
+  // One process may have bound thousands of sockets.
+  bool is_alive(const model::ProcessRef& p) {
+    auto [it, fresh] = alive_.try_emplace(p);
+    if (fresh) it->second = kernel::ProcessCache::is_alive(*p);
+    return it->second;
+  }
   model::ProcessRef process(uint32_t pid) {
     auto [it, fresh] = processes_.try_emplace(pid);
     if (fresh) it->second = core_.processes().current(pid);
@@ -41,6 +47,7 @@ class Host {
   std::shared_ptr<const kernel::OwnerMap> owners_;
   std::unordered_map<uint32_t, rules::HostFacts> facts_; // references stay valid
   std::unordered_map<uint32_t, model::ProcessRef> processes_;
+  std::unordered_map<model::ProcessRef, bool> alive_;
 };
 
 // A group may have hundreds of members.
