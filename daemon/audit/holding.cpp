@@ -68,8 +68,8 @@ bool keeps_ports_for_others(const Process& p) {
 // Started by the binder or later, and another program: not a server that bound
 // before it went to the background, and not one for which a helper bound the port.
 bool is_leftover(const Process& holder, const Process& binder) {
-  return holder.pid != binder.pid && holder.exe != binder.exe && !holder.exe.empty() &&
-         !binder.exe.empty() && holder.start_time > binder.start_time &&
+  return holder.pid != binder.pid && holder.exe != binder.exe && holder.comm != binder.comm &&
+         !holder.exe.empty() && !binder.exe.empty() && holder.start_time > binder.start_time &&
          !keeps_ports_for_others(holder);
 }
 
@@ -97,6 +97,16 @@ void find_leaked_descriptor(Report& report, const Socket& s) {
              {&s});
 }
 
+std::string privileged_text(const std::optional<uint16_t>& start, uint16_t port) {
+  if (!start) return "Who trusts ports below 1024 trusts this user, too.";
+  if (port < *start)
+    return "A capability or a helper gave the port to this user: who trusts ports below 1024 "
+           "trusts this user, too.";
+  return "net.ipv4.ip_unprivileged_port_start is " + std::to_string(*start) +
+         " here: any user can take this port while its service is down, and clients that trust "
+         "ports below 1024 are deceived.";
+}
+
 void find_privileged(Report& report, const model::Bucket& bucket) {
   if (bucket.port >= usual_privileged_ports) return;
   Sockets of_users;
@@ -110,11 +120,7 @@ void find_privileged(Report& report, const model::Bucket& bucket) {
               .severity = Severity::info,
               .summary = user + " holds the privileged port " + place(*of_users.front()) + " (" +
                          report.who(of_users) + ")",
-              .detail = open ? "net.ipv4.ip_unprivileged_port_start is " + std::to_string(*start) +
-                                   " here: any user can take this port while its service is down, "
-                                   "and clients that trust ports below 1024 are deceived."
-                             : "A capability or a helper gave the port to this user: who trusts "
-                               "ports below 1024 trusts this user, too.",
+              .detail = privileged_text(start, bucket.port),
               .advice = {open ? "raise net.ipv4.ip_unprivileged_port_start and give the service "
                                 "CAP_NET_BIND_SERVICE"
                               : "run the service as a system user of its own"}},

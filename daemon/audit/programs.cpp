@@ -71,9 +71,9 @@ bool unlike_programs(const Blocker& a, const Blocker& b) {
 }
 
 bool is_login_user(uint32_t uid) {
-  constexpr uint32_t first_login_user = 1000; // UID_MIN of login.defs(5)
-  constexpr uint32_t nobody = 65534;
-  return uid >= first_login_user && uid != nobody;
+  constexpr uint32_t first = 1000; // UID_MIN of login.defs(5)
+  constexpr uint32_t last = 60000; // UID_MAX; beyond are dynamic users, nobody and user namespaces
+  return uid >= first && uid <= last;
 }
 
 std::vector<std::string> program_names(const std::vector<Blocker>& sockets) {

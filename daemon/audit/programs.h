@@ -20,7 +20,8 @@ namespace bindlens::audit {
 // Of another name: two instances of one program are alike.
 [[nodiscard]] bool unlike_programs(const model::Blocker& a, const model::Blocker& b);
 
-// A user who logs in, not a system account and not nobody.
+// A user who logs in, by the usual ranges: no system account, not nobody, and not
+// what root or a service of an unprivileged container is outside of it.
 [[nodiscard]] bool is_login_user(uint32_t uid);
 
 // Sorted, each once: "nginx", "kernel".

@@ -52,6 +52,9 @@ TEST(Holding, NotLeakedWhenItWasMeant) {
     };
   };
   EXPECT_EQ(told(hold(process(20, "server"))), Strings{}) << "went to the background";
+  model::Process upgraded = process(20, "server");
+  upgraded.exe = "/opt/server";
+  EXPECT_EQ(told(hold(upgraded)), Strings{}) << "replaced itself";
   EXPECT_EQ(told(hold(process(5, "sleep"))), Strings{}) << "older: a helper bound for it";
   EXPECT_EQ(told(hold(process(20, "conmon"))), Strings{});
   EXPECT_EQ(told(hold(process(10, "sleep"))), Strings{}) << "exec: the same process";
@@ -77,7 +80,10 @@ TEST(Holding, LoginUserOnAPrivilegedPort) {
   EXPECT_EQ(told("0.0.0.0:1024", 1000), Strings{});
   EXPECT_EQ(told("0.0.0.0:80", 999), Strings{});
   EXPECT_EQ(told("0.0.0.0:80", 0), Strings{});
+  EXPECT_EQ(told("0.0.0.0:80", 60000), Strings{"info privileged-by-unprivileged 80"});
+  EXPECT_EQ(told("0.0.0.0:80", 60001), Strings{});
   EXPECT_EQ(told("0.0.0.0:80", 65534), Strings{});
+  EXPECT_EQ(told("0.0.0.0:80", 100000), Strings{}) << "root of an unprivileged container";
 }
 
 TEST(Closing, ListenerWithLingerOfZero) {
