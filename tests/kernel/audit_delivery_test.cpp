@@ -4,6 +4,7 @@
 #include "actor.h"
 #include "bare_session.h"
 
+#include <bindlens/audit/audit.h>
 #include <bindlens/audit/receivers.h>
 #include <bindlens/kernel/walk.h>
 
@@ -70,13 +71,50 @@ struct Arrangement {
   std::ostringstream story;
 };
 
+// A program of its own for each socket.
+model::ProcessRef program_of(const Arrangement& a, uint64_t cookie) {
+  const auto index = std::distance(a.sockets.begin(), a.sockets.find(cookie));
+  model::Process p;
+  p.pid = 1000 + static_cast<uint32_t>(index);
+  p.comm = "kt-" + std::to_string(index);
+  return std::make_shared<const model::Process>(std::move(p));
+}
+
+// The table as a finding shows it; empty when there is none on the port.
+std::vector<model::Delivery> shown_table(const Arrangement& a, const model::PortView& view) {
+  rules::HostFacts facts;
+  facts.interfaces = std::vector<rules::Interface>{{loopback, "lo", 0, 0}};
+  audit::Input in;
+  in.view = &view;
+  in.facts = [&](uint32_t) -> const rules::HostFacts& { return facts; };
+  in.resolve = [&](model::Blocker& b) {
+    b.holders = {{program_of(a, b.socket.cookie), 3}};
+    b.holders_known = true;
+  };
+  for (model::Finding& f : audit::audit(in))
+    if (!f.deliveries.empty()) return std::move(f.deliveries);
+  return {};
+}
+
+// The row that a person would look at for this destination; null when there is none.
+const model::Delivery* row_for(const std::vector<model::Delivery>& table, const std::string& to) {
+  const std::string family = to.find(':') == std::string::npos ? "IPv4" : "IPv6";
+  for (const std::string& name :
+       {to, "any other " + family + " address", "any " + family + " address"})
+    for (const char* where : {"", " on lo", " on other interfaces"}) {
+      const auto row = std::ranges::find(table, name + where, &model::Delivery::destination);
+      if (row != table.end()) return &*row;
+    }
+  return nullptr;
+}
+
 class AuditDelivery : public testing::Test {
  protected:
   Netns netns;
   std::unique_ptr<kernel::Session> session = open_bare_session();
   std::unique_ptr<kernel::Walker> walker;
   std::mt19937 random{20240611};
-  int asked = 0, uncertain = 0, received = 0, refused = 0;
+  int asked = 0, uncertain = 0, received = 0, refused = 0, looked_up = 0;
 
   void SetUp() override {
     auto made = kernel::Walker::open(*session);
@@ -204,10 +242,30 @@ class AuditDelivery : public testing::Test {
     EXPECT_TRUE(right) << "to " << to << " from port " << from_port << ", arrived at cookie " << got
                        << ", told " << told.sockets.size() << " sockets\n"
                        << a.story.str();
+    if (from_port == 0) expect_row(a, view, to, got);
     ++asked;
     uncertain += told.certain ? 0 : 1;
     received += got != 0 ? 1 : 0;
     refused += got == 0 ? 1 : 0;
+  }
+
+  // The table in words names who got it.
+  void expect_row(const Arrangement& a, const model::PortView& view, const std::string& to,
+                  uint64_t got) {
+    const auto table = shown_table(a, view);
+    const model::Delivery* row = table.empty() ? nullptr : row_for(table, to);
+    if (row == nullptr) {
+      EXPECT_TRUE(table.empty() || got == 0) << to << " is not in the table\n" << a.story.str();
+      return;
+    }
+    if (row->receiver.find(" more") != std::string::npos) return; // not all are named
+    ++looked_up;
+    const std::string name =
+        got == 0 ? "nobody" : "[" + std::to_string(program_of(a, got)->pid) + "]";
+    EXPECT_NE(row->receiver.find(name), std::string::npos)
+        << to << " reached " << name << ", the table says " << row->destination << " -> "
+        << row->receiver << "\n"
+        << a.story.str();
   }
 
   void play(int type) {
@@ -227,6 +285,8 @@ class AuditDelivery : public testing::Test {
     EXPECT_GT(received, asked / 3);
     EXPECT_GT(refused, asked / 50);
     EXPECT_LE(uncertain * 100, asked * uncertain_percent) << "of " << asked;
+    EXPECT_GT(looked_up, 300);
+    RecordProperty("looked_up", looked_up);
     RecordProperty("asked", asked);
     RecordProperty("uncertain", uncertain);
   }
