@@ -3,6 +3,7 @@
 // What the command line asks for, and one function for each command. They
 // return the exit code.
 
+#include "audit_choice.h"
 #include "output.h"
 
 #include <bindlens/protocol/check_request.h>
@@ -16,7 +17,7 @@ namespace bindlens::cli {
 // bindlens(1), EXIT STATUS
 enum ExitCode : int {
   exit_done = 0,
-  exit_no = 1, // check: refused, verify: differs, why: nothing found
+  exit_no = 1, // check: refused, verify: differs, why: nothing found, audit: --fail-on
   exit_usage = 2,
   exit_unreachable = 3, // no daemon, or no permission
   exit_error = 4,       // the daemon answered with an error, or output failed
@@ -43,6 +44,9 @@ int run_why(const Common& common, const Query& query, const std::string& asked);
 int run_events(const Common& common, const Query& query);
 int run_status(const Common& common);
 int run_verify(const Common& common);
+int run_audit(const Common& common, const Query& query, const AuditChoice& choice);
+// Prints the page of a finding; no daemon is asked.
+int run_explain(const Common& common, std::string_view page);
 int run_check(const Common& common, const std::string& body);
 
 } // namespace bindlens::cli

@@ -6,8 +6,6 @@
 
 #include <bindlens/util/clock.h>
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 namespace bindlens::cli {
@@ -71,11 +69,6 @@ std::vector<Column> all_columns() {
 constexpr size_t peer_column = 2;
 constexpr size_t netns_column = 9;
 constexpr size_t first_wide_column = 10;
-
-uint32_t own_netns() {
-  struct stat st {};
-  return ::stat("/proc/self/ns/net", &st) == 0 ? static_cast<uint32_t>(st.st_ino) : 0;
-}
 
 } // namespace
 

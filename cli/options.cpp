@@ -1,5 +1,6 @@
 #include "options.h"
 
+#include "audit_pages.h"
 #include "commands.h"
 #include "fetch.h"
 
@@ -57,7 +58,8 @@ constexpr FilterFlag filter_flags[] = {
     {"type", "--type", "LIST", "bind, autobind, listen, connect, release, fail, gap, ..."},
     {"since", "--since", "TIME", "10m, 2h, HH:MM, yesterday, YYYY-MM-DD HH:MM, RFC 3339"},
     {"until", "--until", "TIME", "as --since"},
-    {"limit", "-n,--limit", "N", "at most N: ls the first, else the newest"},
+    {"limit", "-n,--limit", "N", "at most N: ls and audit the first, else the newest"},
+    {"idle", "--idle", "SECONDS", "bound and not listening is a finding after so long; 60"},
     {"all", "-a,--all", "", "connections and TIME_WAIT sockets, too"},
     {"wide", "-w,--wide", "", "more columns; JSON: the state of the bind bucket"},
     {"follow", "-f,--follow", "", "carry on with what happens from now on"},
@@ -123,7 +125,7 @@ void add_target(FilterValues& values, const std::string& target) {
 
 // Commands that exist in other versions: an unknown name would be misleading.
 void add_absent(CLI::App& app) {
-  for (const char* name : {"reuseport", "timewait", "ports", "audit", "top"}) {
+  for (const char* name : {"reuseport", "timewait", "ports", "top"}) {
     auto* command = app.add_subcommand(name)->group("");
     command->allow_extras()->prefix_command()->parse_complete_callback([name] {
       throw UsageError{std::string("'") + name +
@@ -136,8 +138,11 @@ void add_absent(CLI::App& app) {
 struct CommandLine {
   CLI::App app{"Who holds which port, and why a bind failed.", "bindlens"};
   GlobalOptions global;
-  FilterValues ls_filter, why_filter, events_filter;
+  FilterValues ls_filter, why_filter, events_filter, audit_filter;
   std::string why_target;
+  AuditChoice audit;
+  std::string baseline_path;
+  std::string_view explained; // a page of docs/audit.md
   protocol::CheckArguments check;
   std::function<int(const Common&)> command; // what was chosen
 
@@ -147,6 +152,7 @@ struct CommandLine {
   CLI::App* add(const char* name, const char* help);
   void add_globals();
   void add_listings();
+  void add_audit();
   void add_check();
 };
 
@@ -212,6 +218,67 @@ void CommandLine::add_listings() {
   });
 }
 
+// Each of these is given as text, checked when it is read.
+template <typename Take>
+void add_text(CLI::App& command, const char* flags, const char* value, const char* help,
+              Take take) {
+  command.add_option_function<std::string>(flags, take, help)
+      ->type_name(value)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast)
+      ->trigger_on_parse();
+}
+
+std::string_view page_of(const std::string& id) {
+  if (const auto page = audit_page(id)) return *page;
+  std::string text = "--explain '" + id + "' is no finding; there are ";
+  std::string_view separator;
+  for (const std::string_view known : audit_page_ids()) {
+    text += separator;
+    text += known;
+    separator = ", ";
+  }
+  throw UsageError{text};
+}
+
+void CommandLine::add_audit() {
+  auto* a = add("audit", "what is wrong with ports, or soon will be, most severe first");
+  add_text(*a, "--fail-on", "SEVERITY", "exit 1 for a finding that is info, warning or critical",
+           [this](const std::string& text) {
+             const auto severity = parse_fail_on(text);
+             if (!severity) throw UsageError{"--fail-on " + severity.error()};
+             audit.fail_on = *severity;
+           });
+  add_text(*a, "--ignore", "ID[:PORT]",
+           "leave out a finding, everywhere or on one port; repeatable",
+           [this](const std::string& text) {
+             auto ignored = parse_ignored(text);
+             if (!ignored) throw UsageError{"--ignore " + ignored.error()};
+             audit.ignored.push_back(std::move(*ignored));
+           });
+  add_text(*a, "--baseline", "FILE", "only what is not in FILE, made by 'bindlens audit --json'",
+           [this](const std::string& path) { baseline_path = path; });
+  add_text(*a, "--explain", "ID", "the page about a finding: what, why, how to fix it",
+           [this](const std::string& id) { explained = page_of(id); });
+  add_filter(*a, Listing::findings, audit_filter);
+  a->footer("Findings: " + finding_ids_text() +
+            ".\nNot looked for, --explain says why: reuseport-skew, time-wait-reuse.");
+  a->final_callback([this] {
+    if (!explained.empty()) {
+      command = [this](const Common& c) { return run_explain(c, explained); };
+      return;
+    }
+    if (!baseline_path.empty()) {
+      auto baseline = read_baseline(baseline_path);
+      if (!baseline) throw UsageError{"--baseline " + baseline.error()};
+      audit.baseline = std::move(*baseline);
+      audit.has_baseline = true;
+    }
+    command = [this, query = make_query(Listing::findings, audit_filter)](const Common& c) {
+      return run_audit(c, query, audit);
+    };
+  });
+}
+
 void CommandLine::add_check() {
   auto* c = add("check", "would this bind succeed right now?");
   c->add_option("proto", check.proto, "tcp, udp or udplite")->type_name("PROTO")->required();
@@ -243,6 +310,7 @@ void CommandLine::add_check() {
 CommandLine::CommandLine() {
   add_globals();
   add_listings();
+  add_audit();
   add_check();
   add_absent(app);
   app.require_subcommand(1);
@@ -251,13 +319,13 @@ CommandLine::CommandLine() {
 // What stands on the command line and belongs to nothing.
 std::string unexpected_text(const CLI::App& app) {
   const auto rest = app.remaining(true);
-  if (rest.empty()) return "a command is missing: ls, why, events, status, verify or check";
+  if (rest.empty()) return "a command is missing: ls, why, events, status, verify, audit or check";
   // CLI11 does not keep the order; the option that is not known is what matters.
   const auto option = std::ranges::find_if(rest, [](const auto& r) { return r.starts_with('-'); });
   if (option != rest.end()) return "there is no option '" + *option + "' here";
   if (app.get_subcommands().empty())
     return "there is no command '" + rest.front() +
-           "'; there are ls, why, events, status, verify and check";
+           "'; there are ls, why, events, status, verify, audit and check";
   return "'" + rest.front() + "' is too much";
 }
 

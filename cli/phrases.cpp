@@ -2,6 +2,8 @@
 
 #include "text.h"
 
+#include <sys/stat.h>
+
 namespace bindlens::cli {
 
 using protocol::ProcessView;
@@ -69,6 +71,11 @@ std::string user_text(const ProcessView& p) {
 
 std::string netns_text(const SocketView& s) {
   return s.netns_name.empty() ? std::to_string(s.netns) : plain(s.netns_name);
+}
+
+uint32_t own_netns() {
+  struct stat st {};
+  return ::stat("/proc/self/ns/net", &st) == 0 ? static_cast<uint32_t>(st.st_ino) : 0;
 }
 
 } // namespace bindlens::cli

@@ -26,6 +26,9 @@ namespace bindlens::cli {
 [[nodiscard]] std::string user_text(const protocol::ProcessView& p);
 [[nodiscard]] std::string netns_text(const protocol::SocketView& s); // name or inode number
 
+// Inode number of the namespace of who looks; 0 = cannot be told.
+[[nodiscard]] uint32_t own_netns();
+
 // Who has the socket open, or who bound it; null when neither is known.
 [[nodiscard]] const protocol::ProcessView* first_owner(const protocol::SocketView& s);
 

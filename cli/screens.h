@@ -56,6 +56,14 @@ class SocketTable {
 [[nodiscard]] std::string check_screen(const protocol::CheckView& c, const Style& style,
                                        protocol::WallNs now);
 
+// bindlens audit: one finding, and the line that counts them.
+[[nodiscard]] std::string finding_screen(const protocol::FindingView& f, const Style& style,
+                                         uint32_t own_netns);
+struct Tally {
+  uint64_t critical = 0, warnings = 0, infos = 0;
+};
+[[nodiscard]] std::string tally_text(const Tally& t);
+
 // Sockets that stand in the way, each with who bound it and who has it open,
 // every line `indent` columns in.
 [[nodiscard]] std::string holder_lines(const std::vector<protocol::SocketView>& holders,

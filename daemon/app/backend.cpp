@@ -1,5 +1,6 @@
 #include "backend.h"
 
+#include "auditor.h"
 #include "checker.h"
 #include "listing.h"
 #include "status.h"
@@ -115,6 +116,11 @@ void DaemonBackend::check(const protocol::CheckRequest& request, server::Peer pe
                           Done<protocol::CheckReply> done) {
   core_.catch_up();
   check_bind({core_, namespaces_, *this}, request, peer, std::move(done));
+}
+
+void DaemonBackend::audit(AuditQuery query, Done<std::vector<model::Finding>> done) {
+  core_.catch_up();
+  audit_host(core_, started_at_, std::move(query), std::move(done));
 }
 
 Result<uint32_t> DaemonBackend::resolve_user(std::string_view text) {

@@ -1,6 +1,7 @@
 // Every enum of the model with the names that users, scripts and documents know.
 
 #include <bindlens/model/event.h>
+#include <bindlens/model/finding.h>
 #include <bindlens/model/rule.h>
 
 #include <algorithm>
@@ -102,6 +103,23 @@ const Names<EventType> event_types = {{EventType::bind, "bind"},
                                       {EventType::reuseport_leave, "reuseport-leave"},
                                       {EventType::gap, "gap"}};
 
+const Names<Severity> severities = {
+    {Severity::info, "info"}, {Severity::warning, "warning"}, {Severity::critical, "critical"}};
+
+const Names<FindingId> finding_ids = {
+    {FindingId::wildcard_conflict, "wildcard-conflict"},
+    {FindingId::dual_stack_overlap, "dual-stack-overlap"},
+    {FindingId::udp_shared_port, "udp-shared-port"},
+    {FindingId::reuseport_single_user_hijack, "reuseport-single-user-hijack"},
+    {FindingId::reuseport_stalled_member, "reuseport-stalled-member"},
+    {FindingId::ephemeral_overlap, "ephemeral-overlap"},
+    {FindingId::ephemeral_near_exhaustion, "ephemeral-near-exhaustion"},
+    {FindingId::time_wait_blocks_restart, "time-wait-blocks-restart"},
+    {FindingId::leaked_descriptor, "leaked-descriptor"},
+    {FindingId::bound_not_listening, "bound-not-listening"},
+    {FindingId::linger_zero, "linger-zero"},
+    {FindingId::privileged_by_unprivileged, "privileged-by-unprivileged"}};
+
 } // namespace
 
 std::string_view to_string(Proto p) {
@@ -129,6 +147,13 @@ std::string_view to_string(EventType t) {
   return name_of(event_types, t);
 }
 
+std::string_view to_string(FindingId id) {
+  return name_of(finding_ids, id);
+}
+std::string_view to_string(Severity s) {
+  return name_of(severities, s);
+}
+
 std::optional<Proto> parse_proto(std::string_view text) {
   return value_of(protos, text);
 }
@@ -140,6 +165,22 @@ std::optional<Rule> parse_rule(std::string_view text) {
 }
 std::optional<EventType> parse_event_type(std::string_view text) {
   return value_of(event_types, text);
+}
+std::optional<FindingId> parse_finding_id(std::string_view text) {
+  return value_of(finding_ids, text);
+}
+std::optional<Severity> parse_severity(std::string_view text) {
+  return value_of(severities, text);
+}
+
+std::span<const FindingId> all_finding_ids() {
+  static const auto all = [] {
+    std::vector<FindingId> ids;
+    for (const auto& [id, name] : finding_ids)
+      ids.push_back(id);
+    return ids;
+  }();
+  return all;
 }
 
 } // namespace bindlens::model

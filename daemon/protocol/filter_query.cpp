@@ -165,32 +165,39 @@ Complaint take_follow(FilterSpec& s, std::string_view v, WallNs) {
   return take_flag(s.follow, v);
 }
 
+Complaint take_idle(FilterSpec& s, std::string_view v, WallNs) {
+  s.idle_s = parse_number<uint32_t>(v);
+  if (!s.idle_s) return in_quotes(v) + " is no time; a whole number of seconds is expected";
+  return std::nullopt;
+}
+
 struct Field {
   std::string_view name;
   Take take;
   bool repeatable;
-  bool in_sockets, in_failures, in_events;
+  bool in_sockets, in_failures, in_events, in_findings;
 };
 
 constexpr Field fields[] = {
-    {"proto", take_proto, true, true, true, true},
-    {"port", take_port, true, true, true, true},
-    {"addr", take_addr, false, true, true, true},
-    {"state", take_state, true, true, false, true},
-    {"pid", take_pid, false, true, true, true},
-    {"comm", take_comm, false, true, true, true},
-    {"uid", take_uid, false, true, true, true},
-    {"netns", take_netns, false, true, true, true},
-    {"unit", take_unit, false, true, true, true},
-    {"container", take_container, false, true, true, true},
-    {"rule", take_rule, true, false, true, false},
-    {"type", take_type, true, false, false, true},
-    {"since", take_since, false, false, true, true},
-    {"until", take_until, false, false, true, true},
-    {"limit", take_limit, false, true, true, true},
-    {"all", take_all, false, true, false, false},
-    {"wide", take_wide, false, true, false, false},
-    {"follow", take_follow, false, false, false, true},
+    {"proto", take_proto, true, true, true, true, true},
+    {"port", take_port, true, true, true, true, true},
+    {"addr", take_addr, false, true, true, true, true},
+    {"state", take_state, true, true, false, true, false},
+    {"pid", take_pid, false, true, true, true, true},
+    {"comm", take_comm, false, true, true, true, true},
+    {"uid", take_uid, false, true, true, true, true},
+    {"netns", take_netns, false, true, true, true, true},
+    {"unit", take_unit, false, true, true, true, true},
+    {"container", take_container, false, true, true, true, true},
+    {"rule", take_rule, true, false, true, false, false},
+    {"type", take_type, true, false, false, true, false},
+    {"since", take_since, false, false, true, true, false},
+    {"until", take_until, false, false, true, true, false},
+    {"limit", take_limit, false, true, true, true, true},
+    {"all", take_all, false, true, false, false, false},
+    {"wide", take_wide, false, true, false, false, false},
+    {"follow", take_follow, false, false, false, true, false},
+    {"idle", take_idle, false, false, false, false, true},
 };
 
 bool exists_in(const Field& f, Listing listing) {
@@ -201,6 +208,8 @@ bool exists_in(const Field& f, Listing listing) {
     return f.in_failures;
   case Listing::events:
     return f.in_events;
+  case Listing::findings:
+    return f.in_findings;
   }
   return false;
 }

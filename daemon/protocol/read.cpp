@@ -297,6 +297,31 @@ CheckView check_of(const json& object) {
   return c;
 }
 
+FindingView finding_of(const json& object) {
+  const Members m(object);
+  FindingView f;
+  m.take("id", f.id);
+  m.take("severity", f.severity);
+  m.take("summary", f.summary);
+  m.take("detail", f.detail);
+  m.take("proto", f.proto);
+  m.take("port", f.port);
+  m.take("netns", f.netns);
+  m.take("netns_name", f.netns_name);
+  m.take("key", f.key);
+  m.take_list("delivery", f.delivery, [](const json& item) {
+    FindingView::Delivery d;
+    const Members members(item);
+    members.take("destination", d.destination);
+    members.take("receiver", d.receiver);
+    return d;
+  });
+  m.take_list("sockets", f.sockets, socket_of);
+  m.take("sockets_left_out", f.sockets_left_out);
+  m.take_texts("advice", f.advice);
+  return f;
+}
+
 template <typename Read>
 auto read_document(std::string_view text, Read read) -> Result<decltype(read(json()))> {
   const json document = json::parse(text, nullptr, false);
@@ -327,6 +352,9 @@ Result<VerifyView> read_verify(std::string_view text) {
 }
 Result<CheckView> read_check(std::string_view text) {
   return read_document(text, check_of);
+}
+Result<FindingView> read_finding(std::string_view text) {
+  return read_document(text, finding_of);
 }
 
 } // namespace bindlens::protocol

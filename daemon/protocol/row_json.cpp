@@ -142,12 +142,13 @@ void append_process(std::string& out, const model::Process& p, int fd, uint32_t 
   json.end();
 }
 
-void append_blocker(std::string& out, const model::Blocker& b, const Names& names, int64_t offset) {
+namespace {
+
+void write_owned(ObjectWriter& json, const model::Blocker& b, const Names& names, int64_t offset) {
   const std::string user = names.user(b.socket.uid);
   const std::string netns = names.netns(b.socket.netns);
   const std::string dev =
       b.socket.dev == 0 ? std::string() : names.dev(b.socket.netns, b.socket.dev);
-  ObjectWriter json(out);
   write_socket(json, b.socket, {.user = user, .netns = netns, .dev = dev});
   if (b.bound_by != model::BoundBy::unknown) json.word("bound_by", to_string(b.bound_by));
   if (b.bound_at != 0) write_time(json, "bound_at", b.bound_at, offset);
@@ -161,6 +162,19 @@ void append_blocker(std::string& out, const model::Blocker& b, const Names& name
       append_process(to, *h.process, h.fd);
     });
   write_backlog(json, b.socket);
+}
+
+} // namespace
+
+void append_owned(std::string& out, const model::Blocker& b, const Names& names, int64_t offset) {
+  ObjectWriter json(out);
+  write_owned(json, b, names, offset);
+  json.end();
+}
+
+void append_blocker(std::string& out, const model::Blocker& b, const Names& names, int64_t offset) {
+  ObjectWriter json(out);
+  write_owned(json, b, names, offset);
   if (b.relation != model::Relation::none) json.word("relation", to_string(b.relation));
   if (b.rule != model::Rule::none) json.word("rule", to_string(b.rule));
   json.flag("necessary", b.necessary);

@@ -30,5 +30,7 @@ void append_process_facts(std::string& out, const model::Process& p);
 void append_process(std::string& out, const model::Process& p, int fd = -1, uint32_t tid = 0);
 
 void append_blocker(std::string& out, const model::Blocker& b, const Names& names, int64_t offset);
+// The same socket where it stands in nobody's way: without relation and rule.
+void append_owned(std::string& out, const model::Blocker& b, const Names& names, int64_t offset);
 
 } // namespace bindlens::protocol

@@ -1,10 +1,10 @@
 #include "advice.h"
 
 #include <bindlens/rules/change.h>
+#include <bindlens/rules/wording.h>
 
 #include "kernel_view.h"
 #include "unowned.h"
-#include "wording.h"
 
 #include <algorithm>
 #include <cerrno>

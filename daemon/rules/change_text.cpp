@@ -1,8 +1,9 @@
 #include "change_text.h"
 
+#include <bindlens/rules/wording.h>
+
 #include "kernel_view.h"
 #include "unowned.h"
-#include "wording.h"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "clauses.h"
 
-#include "wording.h"
+#include <bindlens/rules/wording.h>
 
 namespace bindlens::rules {
 

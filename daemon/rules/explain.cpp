@@ -1,13 +1,13 @@
 // One sentence that names the rule.
 
 #include <bindlens/rules/explain.h>
+#include <bindlens/rules/wording.h>
 
 #include "advice.h"
 #include "clauses.h"
 #include "kernel_view.h"
 #include "search_text.h"
 #include "unowned.h"
-#include "wording.h"
 
 #include <algorithm>
 #include <cerrno>

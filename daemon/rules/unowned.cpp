@@ -1,8 +1,9 @@
 #include "unowned.h"
 
+#include <bindlens/rules/wording.h>
+
 #include "clauses.h"
 #include "kernel_view.h"
-#include "wording.h"
 
 #include <algorithm>
 

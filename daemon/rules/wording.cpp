@@ -1,4 +1,4 @@
-#include "wording.h"
+#include <bindlens/rules/wording.h>
 
 #include "kernel_view.h"
 #include "unowned.h"

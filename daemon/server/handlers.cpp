@@ -132,6 +132,22 @@ void get_events(const Exchange& x) {
                                   })));
 }
 
+void get_audit(const Exchange& x) {
+  auto want = wanted(x, Listing::findings);
+  if (!want) return x.answer(error_reply(want.error()));
+  x.context->backend.audit(
+      {std::move(want->filter), want->spec.idle_s},
+      [answer = x.answer, context = x.context,
+       limit = want->spec.limit](Result<std::vector<model::Finding>> findings) {
+        if (!findings) return answer(error_reply(findings.error()));
+        if (limit && findings->size() > *limit) findings->resize(*limit);
+        answer(list_reply(
+            list_source(*std::move(findings), [context](std::string& out, const auto& finding) {
+              protocol::append_finding(out, finding, context->names);
+            })));
+      });
+}
+
 // For requests without parameters. True if there were none.
 bool took_none(const Exchange& x) {
   if (x.parameters.empty()) return true;
@@ -176,14 +192,14 @@ constexpr Route routes[] = {
     {"/v1/sockets", "GET", "GET, HEAD", get_sockets},
     {"/v1/failures", "GET", "GET, HEAD", get_failures},
     {"/v1/events", "GET", "GET, HEAD", get_events},
+    {"/v1/audit", "GET", "GET, HEAD", get_audit},
     {"/v1/status", "GET", "GET, HEAD", get_status},
     {"/v1/verify", "GET", "GET, HEAD", get_verify},
     {"/v1/check", "POST", "POST", post_check},
 };
 
 // Paths that other versions of the API have.
-constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/v1/timewait", "/v1/ports", "/v1/audit",
-                                          "/metrics"};
+constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/v1/timewait", "/v1/ports", "/metrics"};
 
 Reply not_found(std::string_view path) {
   const std::string name(path);

@@ -134,4 +134,18 @@ void measure_check(Bench& bench) {
                     times.median() <= 0.001);
 }
 
+void measure_audit(Bench& bench) {
+  const Holders holders(bench.scale);
+  const Daemon daemon(bench);
+  bench.report.heading("Audit of " + thousands(bench.scale.sockets()) + " sockets");
+  const std::vector<std::string> audit{bench.command, "--socket", daemon.socket(), "--json",
+                                       "audit"};
+  const Samples times = repeat(audit, bench.scale.rounds * 3);
+  const size_t findings = run_program(audit, Output::count_lines).lines;
+  bench.report.detail("bindlens --json audit  " + describe(times, Unit::milliseconds) + "; " +
+                      thousands(findings) + " findings");
+  bench.report.line("audit", number(times.median() * 1e3, 0) + " ms", "<= 200 ms",
+                    times.median() <= 0.200);
+}
+
 } // namespace bindlens::bench

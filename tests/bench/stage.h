@@ -80,6 +80,7 @@ void measure_snapshot(Bench& bench);
 void measure_list(Bench& bench);
 void measure_lookup(Bench& bench);
 void measure_check(Bench& bench);
+void measure_audit(Bench& bench);
 void measure_bind(Bench& bench);
 void measure_connect(Bench& bench);
 void measure_storm(Bench& bench);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <fstream>
 
 namespace bindlens::test {
 namespace {
@@ -203,6 +204,101 @@ TEST_F(Commands, CheckSendsItsFlags) {
   EXPECT_EQ(sent.dev, "eth0");
   EXPECT_EQ(sent.netns, "web-1");
   EXPECT_EQ(sent.os, "macos");
+}
+
+model::Finding finding(model::FindingId id, model::Severity severity, uint16_t port) {
+  model::Finding f;
+  f.id = id;
+  f.severity = severity;
+  f.port = port;
+  f.netns = 4026531840;
+  f.summary = "nginx[812] has it";
+  f.detail = "It will fail.";
+  f.advice = {"change it"};
+  f.subject = "tcp " + std::to_string(port) + " nginx";
+  f.sockets.resize(1);
+  f.sockets[0].socket = listener(port);
+  return f;
+}
+
+TEST_F(Commands, AuditTellsTheFindings) {
+  const auto none = bindlens({"audit"});
+  EXPECT_EQ(none.exit_code, 0) << none.err;
+  EXPECT_EQ(none.out, "no findings\n");
+  server_.in_loop([&] {
+    server_.backend().findings = {
+        finding(model::FindingId::wildcard_conflict, model::Severity::critical, 80),
+        finding(model::FindingId::linger_zero, model::Severity::warning, 81)};
+  });
+  const auto r = bindlens({"audit", "--port", "80,81", "--idle", "5"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_NE(r.out.find("critical  wildcard-conflict"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("warning   linger-zero"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("2 findings: 1 critical, 1 warning"), std::string::npos) << r.out;
+  const auto query = server_.in_loop([&] { return server_.backend().last_audit; });
+  EXPECT_EQ(query.idle_s, 5u);
+  EXPECT_EQ(query.filter.ports.size(), 2u);
+  const auto as_json = bindlens({"audit", "--json", "--limit", "1"});
+  EXPECT_EQ(json::parse(as_json.out)["key"], "wildcard-conflict host tcp 80 nginx");
+}
+
+TEST_F(Commands, AuditFailsOnWhatIsSevereEnough) {
+  server_.in_loop([&] {
+    server_.backend().findings = {
+        finding(model::FindingId::linger_zero, model::Severity::warning, 81)};
+  });
+  EXPECT_EQ(bindlens({"audit", "--fail-on", "critical"}).exit_code, 0);
+  EXPECT_EQ(bindlens({"audit", "--fail-on", "warning"}).exit_code, 1);
+  EXPECT_EQ(bindlens({"audit", "--fail-on", "info", "--json"}).exit_code, 1);
+  const auto ignored = bindlens({"audit", "--fail-on", "info", "--ignore", "linger-zero"});
+  EXPECT_EQ(ignored.exit_code, 0);
+  EXPECT_EQ(ignored.out, "no findings\n");
+}
+
+TEST_F(Commands, AuditIgnoresByIdAndPort) {
+  server_.in_loop([&] {
+    server_.backend().findings = {
+        finding(model::FindingId::linger_zero, model::Severity::warning, 81),
+        finding(model::FindingId::linger_zero, model::Severity::warning, 82),
+        finding(model::FindingId::wildcard_conflict, model::Severity::warning, 81)};
+  });
+  const auto count = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"audit", "--json"});
+    return count_lines(bindlens(arguments).out);
+  };
+  EXPECT_EQ(count({"--ignore", "linger-zero"}), 1u);
+  EXPECT_EQ(count({"--ignore", "linger-zero:81"}), 2u);
+  EXPECT_EQ(count({"--ignore", "linger-zero:81", "--ignore", "wildcard-conflict"}), 1u);
+  EXPECT_EQ(count({"--ignore", "linger-zero:83"}), 3u);
+}
+
+TEST_F(Commands, AuditComparesWithABaseline) {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("known.json");
+  auto known = finding(model::FindingId::linger_zero, model::Severity::warning, 81);
+  server_.in_loop([&] { server_.backend().findings = {known}; });
+  std::ofstream(path) << bindlens({"audit", "--json"}).out;
+  const auto again = bindlens({"audit", "--baseline", path, "--fail-on", "info"});
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(again.out, "beyond the baseline: no findings\n");
+  known.summary = "nginx[4000] has it"; // started again
+  auto worse = known;
+  worse.severity = model::Severity::critical;
+  server_.in_loop([&] { server_.backend().findings = {worse, known}; });
+  const auto changed = bindlens({"audit", "--json", "--baseline", path});
+  EXPECT_EQ(count_lines(changed.out), 1u) << "only what has become more severe";
+  std::ofstream(path) << "{\"id\":1}\n";
+  const auto broken = bindlens({"audit", "--baseline", path});
+  EXPECT_EQ(broken.exit_code, 2);
+  EXPECT_NE(broken.err.find("line 1 is no finding"), std::string::npos) << broken.err;
+}
+
+TEST_F(Commands, AuditExplainsWithoutADaemon) {
+  const auto r = run({"audit", "--explain", "linger-zero", "--socket", "/nonexistent"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_TRUE(r.out.starts_with("## linger-zero\n")) << r.out;
+  EXPECT_EQ(r.out.find("privileged"), std::string::npos) << "one page";
+  EXPECT_EQ(run({"audit", "--explain", "reuseport-skew"}).exit_code, 0);
 }
 
 TEST_F(Commands, GlobalFlagsStandAnywhere) {

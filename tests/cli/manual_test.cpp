@@ -2,6 +2,7 @@
 
 #include "program.h"
 
+#include <bindlens/model/finding.h>
 #include <bindlens/model/rule.h>
 
 #include <gtest/gtest.h>
@@ -45,14 +46,14 @@ std::string section(const std::string& text, const std::string& title) {
 
 TEST(Manual, HasEveryOptionAndNoOther) {
   std::set<std::string> in_help = options_in_help(run({"--help"}).out);
-  for (const char* command : {"ls", "why", "events", "status", "verify", "check"})
+  for (const char* command : {"ls", "why", "events", "status", "verify", "audit", "check"})
     in_help.merge(options_in_help(run({command, "--help"}).out));
   EXPECT_EQ(words_after(manual(), "Fl -"), in_help);
 }
 
 TEST(Manual, HasEveryCommandAndNoOther) {
   EXPECT_EQ(words_after(section(manual(), "COMMANDS"), "\n.It Cm "),
-            (std::set<std::string>{"ls", "why", "events", "status", "verify", "check"}));
+            (std::set<std::string>{"ls", "why", "events", "status", "verify", "audit", "check"}));
 }
 
 TEST(Manual, HasEveryRuleAndNoOther) {
@@ -61,6 +62,13 @@ TEST(Manual, HasEveryRuleAndNoOther) {
     if (const auto name = to_string(static_cast<model::Rule>(r)); !name.empty())
       in_program.emplace(name);
   EXPECT_EQ(words_after(section(manual(), "RULES"), "\n.It Li "), in_program);
+}
+
+TEST(Manual, HasEveryFindingAndNoOther) {
+  std::set<std::string> in_program;
+  for (const model::FindingId id : model::all_finding_ids())
+    in_program.emplace(to_string(id));
+  EXPECT_EQ(words_after(section(manual(), "FINDINGS"), "\n.It Li "), in_program);
 }
 
 TEST(Manual, HasEveryExitStatus) {

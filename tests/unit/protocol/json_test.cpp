@@ -207,6 +207,56 @@ model::Failure make_failure() {
   return f;
 }
 
+TEST(FindingJson, ComesBackWhole) {
+  model::Finding f;
+  f.id = model::FindingId::wildcard_conflict;
+  f.severity = model::Severity::critical;
+  f.summary = "a \"quoted\" name";
+  f.detail = "It will fail.";
+  f.port = 80;
+  f.netns = 7;
+  f.subject = "tcp 80 nginx,node";
+  f.deliveries = {{"127.0.0.1", "node[20]"}};
+  model::Blocker b;
+  b.socket = make_socket("0.0.0.0:80");
+  b.holders = {{make_process(7, "nginx"), 6}};
+  b.holders_known = true;
+  f.sockets = {b};
+  f.sockets_left_out = 2;
+  f.advice = {"change it"};
+  std::string text;
+  append_finding(text, f, FixedNames());
+  EXPECT_TRUE(text.ends_with("}\n"));
+  EXPECT_EQ(keys(ordered_json::parse(text)),
+            (std::vector<std::string>{"id", "severity", "summary", "detail", "proto", "port",
+                                      "netns", "netns_name", "key", "delivery", "sockets",
+                                      "sockets_left_out", "advice"}));
+  EXPECT_FALSE(ordered_json::parse(text)["sockets"][0].contains("necessary"));
+  const auto view = read_finding(text);
+  ASSERT_TRUE(view) << view.error().text;
+  EXPECT_EQ(view->key, "wildcard-conflict web-1 tcp 80 nginx,node");
+  EXPECT_EQ(view->severity, "critical");
+  EXPECT_EQ(view->summary, f.summary);
+  EXPECT_EQ(view->port, 80);
+  EXPECT_EQ(view->delivery.at(0).receiver, "node[20]");
+  EXPECT_EQ(view->sockets.at(0).holders->at(0).fd, 6);
+  EXPECT_EQ(view->sockets_left_out, 2u);
+  EXPECT_EQ(view->advice, f.advice);
+}
+
+TEST(FindingJson, LeavesOutWhatIsNotThere) {
+  model::Finding f;
+  f.subject = "tcp ephemeral";
+  std::string text;
+  append_finding(text, f, FixedNames());
+  EXPECT_EQ(keys(ordered_json::parse(text)),
+            (std::vector<std::string>{"id", "severity", "summary", "detail", "proto", "netns",
+                                      "key", "sockets", "advice"}));
+  EXPECT_EQ(ordered_json::parse(text)["key"], "wildcard-conflict - tcp ephemeral");
+  EXPECT_FALSE(read_finding("[]"));
+  EXPECT_FALSE(read_finding(R"({"port":"80"})"));
+}
+
 TEST(FailureJson, ComesBackWhole) {
   std::string text;
   append_failure(text, make_failure(), FixedNames());

@@ -88,7 +88,8 @@ TEST_F(OpenApi, EveryParameterIsAcceptedAndNoOther) {
   const std::map<std::string, protocol::Listing> listings = {
       {"/v1/sockets", protocol::Listing::sockets},
       {"/v1/failures", protocol::Listing::failures},
-      {"/v1/events", protocol::Listing::events}};
+      {"/v1/events", protocol::Listing::events},
+      {"/v1/audit", protocol::Listing::findings}};
   for (const auto& [path, listing] : listings) {
     std::set<std::string> described;
     for (const auto& entry : document_["paths"][path]["get"]["parameters"]) {
@@ -145,6 +146,17 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
   };
   expect_described("/v1/sockets", "Socket");
   expect_described("/v1/failures", "Failure");
+  server_.in_loop([&] {
+    model::Finding finding;
+    finding.port = 80;
+    finding.subject = "tcp 80 nginx";
+    finding.deliveries = {{"any IPv4 address", "nginx[812]"}};
+    finding.sockets.resize(1);
+    finding.sockets[0].socket = socket;
+    finding.sockets_left_out = 1;
+    server_.backend().findings = {finding};
+  });
+  expect_described("/v1/audit", "Finding");
   expect_described("/v1/status", "Status");
   expect_described("/v1/verify", "VerifyReport");
   expect_described("/v1/nowhere", "Error");
@@ -166,6 +178,15 @@ TEST_F(OpenApi, EnumerationsAreThoseOfTheProgram) {
   }
   EXPECT_EQ(values("State"), states);
   EXPECT_EQ(values("EventType"), types);
+  std::set<std::string> findings;
+  for (const model::FindingId id : model::all_finding_ids())
+    findings.emplace(to_string(id));
+  EXPECT_EQ(values("FindingId"), findings);
+  std::set<std::string> severities;
+  for (int i = 0; i < 256; ++i)
+    if (const auto name = to_string(static_cast<model::Severity>(i)); !name.empty())
+      severities.emplace(name);
+  EXPECT_EQ(values("Severity"), severities);
 }
 
 } // namespace

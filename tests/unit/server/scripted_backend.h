@@ -51,6 +51,8 @@ class ScriptedBackend final : public server::Backend {
   protocol::Status current;
   protocol::VerifyReport report;
   protocol::CheckReply check_reply;
+  std::vector<model::Finding> findings;
+  AuditQuery last_audit;
   std::string broken; // every asynchronous call fails with this
 
   protocol::CheckRequest last_check;
@@ -95,6 +97,11 @@ class ScriptedBackend final : public server::Backend {
     last_peer = peer;
     if (!broken.empty()) return done(fail(broken));
     done(check_reply);
+  }
+  void audit(AuditQuery query, Done<std::vector<model::Finding>> done) override {
+    last_audit = query;
+    if (!broken.empty()) return done(fail(broken));
+    done(findings);
   }
   Result<uint32_t> resolve_user(std::string_view text) override {
     if (text == "www-data" || text == "33") return 33;

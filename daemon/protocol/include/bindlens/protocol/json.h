@@ -45,6 +45,7 @@ class RowWriter {
 // One line each, with its newline.
 void append_failure(std::string& out, const model::Failure& f, const Names& names);
 void append_event(std::string& out, const model::Event& e, const Names& names);
+void append_finding(std::string& out, const model::Finding& f, const Names& names);
 
 // What a follower missed because it read too slowly: an event of type "gap"
 // with the number of events left out and a reason.

@@ -25,7 +25,7 @@ struct FieldError {
 };
 
 // Which request the parameters belong to; it decides which ones exist.
-enum class Listing : uint8_t { sockets, failures, events };
+enum class Listing : uint8_t { sockets, failures, events, findings };
 
 // A filter whose syntax is right. Names that only the host knows are still text.
 struct FilterSpec {
@@ -43,10 +43,11 @@ struct FilterSpec {
   std::optional<WallNs> until;
   std::vector<model::EventType> types; // events
   std::vector<model::Rule> rules;      // failures
-  std::optional<uint64_t> limit;       // sockets: the first, else the newest so many
+  std::optional<uint64_t> limit;       // sockets, findings: the first, else the newest so many
   bool all = false;                    // sockets: accepted children and TIME_WAIT too
   bool wide = false;                   // sockets: with bucket state
   bool follow = false;                 // events: carry on with what happens
+  std::optional<uint32_t> idle_s;      // findings: bound and not listening for so long
 };
 
 // List parameters may be given several times and take commas; the others once.

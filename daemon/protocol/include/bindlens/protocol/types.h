@@ -4,6 +4,7 @@
 
 #include <bindlens/model/bucket.h>
 #include <bindlens/model/event.h>
+#include <bindlens/model/finding.h>
 #include <bindlens/model/process.h>
 #include <bindlens/model/socket.h>
 #include <bindlens/util/clock.h>

@@ -125,6 +125,20 @@ struct CheckView {
   std::vector<std::string> advice, minimal_change, unknown;
 };
 
+struct FindingView {
+  std::string id, severity, summary, detail, proto;
+  uint16_t port = 0; // 0 = about no one port
+  uint32_t netns = 0;
+  std::string netns_name, key;
+  struct Delivery {
+    std::string destination, receiver;
+  };
+  std::vector<Delivery> delivery;
+  std::vector<SocketView> sockets;
+  uint64_t sockets_left_out = 0;
+  std::vector<std::string> advice;
+};
+
 // One line, or one document, of an answer. They fail on what is no JSON object
 // or has a member of the wrong type; unknown members are passed over, so that a
 // newer daemon can be read.
@@ -134,5 +148,6 @@ struct CheckView {
 [[nodiscard]] Result<StatusView> read_status(std::string_view json);
 [[nodiscard]] Result<VerifyView> read_verify(std::string_view json);
 [[nodiscard]] Result<CheckView> read_check(std::string_view json);
+[[nodiscard]] Result<FindingView> read_finding(std::string_view json);
 
 } // namespace bindlens::protocol

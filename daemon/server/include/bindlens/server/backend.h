@@ -57,6 +57,13 @@ class Backend {
   virtual void check(const protocol::CheckRequest& request, Peer peer,
                      Done<protocol::CheckReply> done) = 0;
 
+  struct AuditQuery {
+    model::Filter filter;           // a finding stays when one of its sockets matches
+    std::optional<uint32_t> idle_s; // bound and not listening for so long; else the usual
+  };
+  // The most severe first.
+  virtual void audit(AuditQuery query, Done<std::vector<model::Finding>> done) = 0;
+
   // Names that only the host can resolve. Errors name the remedy.
   virtual Result<uint32_t> resolve_user(std::string_view name_or_uid) = 0;
   // Inode number, name below /run/netns, or pid.
