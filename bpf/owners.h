@@ -24,7 +24,11 @@
 
 #define PF_KTHREAD 0x00200000
 
-/* The protocol of a socket by its operations, which are in the cache, as it is not. */
+/*
+ * sk_protocol is in a cache line that nothing else here needs, so it is read once for
+ * sockets in a row that have the same operations. Raw sockets have them in common for
+ * all protocols; one that is taken for another is in no table and never looked up.
+ */
 static __always_inline __u32 sweep_protocol(struct bl_sweep* s, struct sock* sk) {
   __u64 prot = (__u64)READ(sk, __sk_common.skc_prot);
   if (prot != s->known_prot) {
@@ -37,10 +41,7 @@ static __always_inline __u32 sweep_protocol(struct bl_sweep* s, struct sock* sk)
 static __always_inline void* sweep_table_socket(struct bl_sweep* s, void* sk) {
   if (!is_inet(sk)) return NULL;
   __u32 protocol = sweep_protocol(s, sk);
-  if (protocol == IPPROTO_MPTCP) {
-    sk = compat_mptcp_first(sk);
-    protocol = IPPROTO_TCP;
-  }
+  sk = first_subflow(sk, &protocol);
   if (!sk || !is_tracked_protocol(protocol)) return NULL;
   return READ((struct sock*)sk, __sk_common.skc_num) ? sk : NULL;
 }

@@ -130,11 +130,15 @@ static __always_inline void read_owner(struct bl_sock* out, bool with_file) {
 }
 
 /* An MPTCP socket acts through its first subflow: that one is in the tables. */
-static __always_inline void* table_socket(void* sk, __u32* protocol) {
-  *protocol = READ((struct sock*)sk, sk_protocol);
+static __always_inline void* first_subflow(void* sk, __u32* protocol) {
   if (*protocol != IPPROTO_MPTCP) return sk;
   *protocol = IPPROTO_TCP;
   return compat_mptcp_first(sk);
+}
+
+static __always_inline void* table_socket(void* sk, __u32* protocol) {
+  *protocol = READ((struct sock*)sk, sk_protocol);
+  return first_subflow(sk, protocol);
 }
 
 static __always_inline bool is_inet(void* sk) {

@@ -6,6 +6,7 @@
 #include <bindlens/rules/wording.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace bindlens::audit {
 
@@ -60,10 +61,12 @@ void find_time_wait(Report& report, const model::Bucket& bucket, const Socket& l
     seconds = std::max(seconds, rules::seconds_left(*s));
   const std::string count = rules::count_of(waiting.size(), "TIME_WAIT socket");
   // Those of the walk: `left` is a copy and ends here.
+  std::unordered_set<model::SocketId> ids; // a busy port has ten thousands
+  for (const Socket* s : waiting)
+    ids.insert(s->id);
   Sockets concerned = {&listener};
   for (const Socket& s : bucket.sockets)
-    if (std::ranges::any_of(waiting, [&](const Socket* w) { return w->id == s.id; }))
-      concerned.push_back(&s);
+    if (ids.contains(s.id)) concerned.push_back(&s);
   report.add({.id = FindingId::time_wait_blocks_restart,
               .severity = Severity::warning,
               .summary = "a restart of " + report.who(listener) + " on " + place(listener) +

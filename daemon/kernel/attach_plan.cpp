@@ -240,6 +240,13 @@ std::vector<std::string> reading_names() {
   return {"walk", "direct-loads"};
 }
 
+AttachWishes without_hooks() {
+  AttachWishes wishes;
+  for (std::string& name : hook_names())
+    wishes.disabled.insert(std::move(name));
+  return wishes;
+}
+
 std::vector<Attachment> all_attachments() {
   std::vector<Attachment> all;
   for (const HookSpec& spec : specs())

@@ -90,7 +90,9 @@ Result<std::vector<bl_owner>> descriptors_in_kernel(Session& session) {
     if (n < 0 && errno != EAGAIN) return fail_errno("reading the owner iterator");
     owners.insert(owners.end(), rows->data(), rows->data() + (*cursor)->rows);
     (*cursor)->rows = 0;
-    if (n == 0) return owners;
+    if (n != 0) continue;
+    if ((*cursor)->socket_f_op == 0) return fail("the sweep cannot tell sockets from other files");
+    return owners;
   }
 }
 

@@ -14,10 +14,7 @@ namespace {
 
 // Only the programs that read: no hook is attached, which would slow down ss.
 std::unique_ptr<kernel::Session> open_readers() {
-  kernel::SessionOptions options;
-  for (const std::string& hook : kernel::hook_names())
-    options.wishes.disabled.insert(hook);
-  auto session = kernel::Session::open(options);
+  auto session = kernel::Session::open({.wishes = kernel::without_hooks()});
   if (!session) give_up(session.error().text);
   return *std::move(session);
 }

@@ -1,17 +1,8 @@
 // Every finding of the audit with real processes: one arrangement that is it, and
 // one that nearly is and must not be told.
 
+#include "leak.h"
 #include "scenario.h"
-
-#include <bindlens/util/fd.h>
-
-#include <array>
-#include <csignal>
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <thread>
-#include <unistd.h>
 
 namespace bindlens::test {
 namespace {
@@ -304,44 +295,10 @@ TEST_F(Audit, TimeWaitWithReuseaddrDoesNotBlock) {
   listening(a, again, "0.0.0.0", port);
 }
 
-struct Leaked {
-  Child server;
-  Child program;
-};
-
-// A server that starts `sleep` with its listener still open and ends.
-Leaked leak_into_a_program(const Netns& netns) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) give_up_errno("pipe");
-  const Fd read_end(ends[0]);
-  const Fd write_end(ends[1]);
-  Child server = Child::fork([&] {
-    netns.enter();
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    socklen_t length = 0;
-    const sockaddr_storage at = to_sockaddr("127.0.0.1", port, length);
-    if (::bind(fd, reinterpret_cast<const sockaddr*>(&at), length) != 0 || ::listen(fd, 8) != 0)
-      give_up_errno("the server");
-    std::this_thread::sleep_for(std::chrono::milliseconds(20)); // a clock tick: start times differ
-    const long pid = ::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-    if (pid == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::execlp("sleep", "sleep", "600", nullptr);
-      ::_exit(127);
-    }
-    const auto number = static_cast<pid_t>(pid);
-    const bool reported = ::write(write_end.get(), &number, sizeof number) == sizeof number;
-    // Long enough for the daemon to see which program it was.
-    std::this_thread::sleep_for(std::chrono::milliseconds(is_slow() ? 1000 : 150));
-    return reported ? 0 : 1;
-  });
-  pid_t pid = 0;
-  if (::read(read_end.get(), &pid, sizeof pid) != sizeof pid || pid <= 0) give_up("no program");
-  return {std::move(server), Child(pid)};
-}
-
 TEST_F(Audit, LeakedDescriptor) {
-  Leaked leaked = leak_into_a_program(netns);
+  // Long enough for the daemon to see which program it was.
+  Leaked leaked =
+      leak_into_a_program(netns, port, std::chrono::milliseconds(is_slow() ? 1000 : 150));
   const pid_t server = leaked.server.pid();
   ASSERT_EQ(leaked.server.wait(), 0);
   ASSERT_TRUE(eventually([&] { return !found("leaked-descriptor").empty(); }));

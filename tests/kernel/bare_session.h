@@ -11,10 +11,7 @@
 namespace bindlens::test {
 
 [[nodiscard]] inline std::unique_ptr<kernel::Session> open_bare_session() {
-  kernel::SessionOptions options;
-  for (const std::string& name : kernel::hook_names())
-    options.wishes.disabled.insert(name);
-  auto opened = kernel::Session::open(options);
+  auto opened = kernel::Session::open({.wishes = kernel::without_hooks()});
   if (!opened) give_up(opened.error().text);
   return *std::move(opened);
 }

@@ -1,6 +1,7 @@
 // Who holds the port: holders that are gone, that never listen, that were left
 // over in a child, that live in another namespace, that are the kernel.
 
+#include "leak.h"
 #include "scenario.h"
 
 #include <bindlens/util/fd.h>
@@ -105,45 +106,6 @@ TEST_F(Scenario, EveryProcessWithTheLeakedListenerHasToGo) {
   EXPECT_TRUE(b.bind(fd, "127.0.0.1", port).ok());
 }
 
-// A server that starts `sleep` with its listener still open and ends. Its child
-// is a child of the test.
-struct Leaked {
-  Child server;
-  Child program;
-};
-
-void serve_and_leak(const Netns& netns, int report) {
-  netns.enter();
-  ::prctl(PR_SET_NAME, "kt-server");
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  socklen_t length = 0;
-  const sockaddr_storage at = to_sockaddr("127.0.0.1", port, length);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&at), length) != 0 || ::listen(fd, 8) != 0)
-    give_up_errno("the server");
-  const long pid = ::syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
-  if (pid == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    ::execlp("sleep", "sleep", "600", nullptr);
-    ::_exit(127);
-  }
-  const auto number = static_cast<pid_t>(pid);
-  if (::write(report, &number, sizeof number) != sizeof number) give_up_errno("reporting");
-}
-
-Leaked leak_into_a_program(const Netns& netns) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) give_up_errno("pipe");
-  const Fd read_end(ends[0]);
-  const Fd write_end(ends[1]);
-  Child server = Child::fork([&] {
-    serve_and_leak(netns, write_end.get());
-    return 0;
-  });
-  pid_t pid = 0;
-  if (::read(read_end.get(), &pid, sizeof pid) != sizeof pid || pid <= 0) give_up("no program");
-  return {std::move(server), Child(pid)};
-}
-
 std::string comm_of(pid_t pid) {
   char text[32] = {};
   const std::string path = "/proc/" + std::to_string(pid) + "/comm";
@@ -153,7 +115,7 @@ std::string comm_of(pid_t pid) {
 
 TEST_F(Scenario, ListenerLeakedIntoAnotherProgram) {
   (void)daemon();
-  Leaked leaked = leak_into_a_program(netns);
+  Leaked leaked = leak_into_a_program(netns, port);
   const pid_t server = leaked.server.pid();
   const pid_t program = leaked.program.pid();
   ASSERT_EQ(leaked.server.wait(), 0);

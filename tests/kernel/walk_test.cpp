@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <ranges>
 #include <thread>
@@ -66,6 +67,15 @@ class Walk : public testing::Test {
     limit.rlim_cur = std::max(limit.rlim_cur, n);
     limit.rlim_max = std::max(limit.rlim_max, n);
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) give_up_errno("allowing more descriptors");
+  }
+
+  // "TCP: inuse 1 orphan 0 tw 4500 alloc 5 mem 0", the kernel's own count.
+  [[nodiscard]] size_t time_wait_sockets() const {
+    std::ifstream file(netns.proc_net("sockstat"));
+    size_t n = 0;
+    for (std::string word; file >> word;)
+      if (word == "tw") file >> n;
+    return n;
   }
 
   static uint64_t inode_of(const Fd& fd) {
@@ -156,6 +166,35 @@ TEST_F(Walk, SeesASocketOnceWhenTheNextOnesMoveToTheFront) {
 TEST_F(Walk, NoticesThatTheNextSocketMoved) {
   std::thread([&] { walk_while_most_move("127.0.0.2", true); }).join();
   EXPECT_GT(walker->last().retries, 0u);
+}
+
+// The port of a busy server: one list, longer than a run reads, of mini-sockets.
+TEST_F(Walk, GoesOnAmidTimeWait) {
+  constexpr size_t many = 4500;
+  std::thread([&] {
+    netns.enter();
+    std::ofstream("/proc/sys/net/ipv4/tcp_max_tw_buckets") << 2 * many; // small guests have fewer
+    const Fd server = socket_with_reuseport();
+    bind_to(server, "127.0.0.1");
+    ASSERT_EQ(::listen(server.get(), 8), 0);
+    socklen_t length = 0;
+    const sockaddr_storage to = to_sockaddr("127.0.0.1", shared_port, length);
+    for (size_t i = 0; i < many; ++i) {
+      const Fd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      ASSERT_EQ(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), length), 0);
+      Fd(::accept(server.get(), nullptr, nullptr)).reset(); // closes first
+    }
+  }).join();
+  const PortView view = walk(shared_port, netns.inode());
+  EXPECT_FALSE(view.torn);
+  size_t waiting = 0;
+  for (const model::Bucket& bucket : view.buckets)
+    waiting += static_cast<size_t>(std::ranges::count_if(bucket.sockets, [](const auto& s) {
+      return s.local.port == shared_port && s.is(model::SocketFlag::timewait);
+    }));
+  EXPECT_EQ(waiting, time_wait_sockets());
+  EXPECT_GT(waiting, size_t{BL_WALK_ROWS});
+  EXPECT_EQ(walker->last().retries, 0u) << "nothing changed";
 }
 
 TEST_F(Walk, IsNarrowedToPortAndNamespace) {

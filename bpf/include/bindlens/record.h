@@ -213,10 +213,11 @@ enum bl_table {
 
 struct bl_walk {
   /* in */
-  bl_u32 table; /* enum bl_table */
-  bl_s32 fd;    /* a socket of that protocol, open in the calling process */
-  bl_u32 port;  /* 0 = all */
-  bl_u32 netns; /* inode number, 0 = all */
+  bl_u32 table;    /* enum bl_table */
+  bl_s32 fd;       /* a socket of that protocol, open in the calling process */
+  bl_u32 port;     /* 0 = all */
+  bl_u32 netns;    /* inode number, 0 = all */
+  bl_u32 no_files; /* leave out the inode of each socket's file, its uid and references */
   /* out */
   bl_u32 rows;    /* written by this run */
   bl_u32 done;    /* 1: the whole table was seen; 2: the table cannot be read */
@@ -252,8 +253,6 @@ struct bl_walk {
   bl_u32 tries;
   bl_u32 head_done; /* UDP: the head of this slot was written */
   bl_u32 object_is_head;
-  bl_u32 pad;
-  bl_u32 no_files;   /* in: leave out the inode of each socket's file, its uid and references */
   struct bl_row row; /* being made */
 };
 

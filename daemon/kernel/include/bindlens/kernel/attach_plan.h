@@ -80,6 +80,8 @@ struct AttachWishes {
 // And ways to read the kernel's memory: "walk", without which there is no hook
 // either, and "direct-loads", without which it is slower.
 [[nodiscard]] std::vector<std::string> reading_names();
+// Every hook switched off: for what only reads.
+[[nodiscard]] AttachWishes without_hooks();
 
 // All that a plan could ask for: what kernel_facts.h probes.
 [[nodiscard]] std::vector<Attachment> all_attachments();
