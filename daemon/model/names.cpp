@@ -2,6 +2,7 @@
 
 #include <bindlens/model/event.h>
 #include <bindlens/model/finding.h>
+#include <bindlens/model/reuseport.h>
 #include <bindlens/model/rule.h>
 
 #include <algorithm>
@@ -101,7 +102,16 @@ const Names<EventType> event_types = {{EventType::bind, "bind"},
                                       {EventType::timewait_reuse, "timewait-reuse"},
                                       {EventType::reuseport_join, "reuseport-join"},
                                       {EventType::reuseport_leave, "reuseport-leave"},
-                                      {EventType::gap, "gap"}};
+                                      {EventType::audit, "audit"},
+                                      {EventType::gap, "gap"},
+                                      {EventType::start, "start"},
+                                      {EventType::stop, "stop"}};
+
+const Names<Steering> steerings = {
+    {Steering::hash, "hash"}, {Steering::cbpf, "cbpf"}, {Steering::ebpf, "ebpf"}};
+
+const Names<ReuseKind> reuse_kinds = {
+    {ReuseKind::bind, "bind"}, {ReuseKind::connect, "connect"}, {ReuseKind::syn, "syn"}};
 
 const Names<Severity> severities = {
     {Severity::info, "info"}, {Severity::warning, "warning"}, {Severity::critical, "critical"}};
@@ -145,6 +155,12 @@ std::string_view to_string(Relation r) {
 }
 std::string_view to_string(EventType t) {
   return name_of(event_types, t);
+}
+std::string_view to_string(Steering s) {
+  return name_of(steerings, s);
+}
+std::string_view to_string(ReuseKind k) {
+  return name_of(reuse_kinds, k);
 }
 
 std::string_view to_string(FindingId id) {

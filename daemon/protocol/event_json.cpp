@@ -58,6 +58,11 @@ void write_blockers(ObjectWriter& json, const std::vector<model::Blocker>& block
   });
 }
 
+bool is_about_socket(model::EventType t) {
+  using enum model::EventType;
+  return t != fail && t != audit && t != gap && t != start && t != stop;
+}
+
 // Everything of a failure but its time.
 void write_failure(ObjectWriter& json, const model::Failure& f, const Names& names,
                    int64_t offset) {
@@ -100,7 +105,7 @@ void append_event(std::string& out, const model::Event& e, const Names& names) {
     json.number("lost", e.lost);
   } else if (e.type == model::EventType::fail) {
     if (e.failure) write_failure(json, *e.failure, names, offset);
-  } else {
+  } else if (is_about_socket(e.type)) {
     const FoundNames found(names, e.socket.uid, e.socket.netns, e.socket.dev);
     write_socket(json, e.socket, found.view());
     if (e.bound_by != model::BoundBy::unknown) json.word("bound_by", to_string(e.bound_by));

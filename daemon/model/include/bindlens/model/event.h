@@ -1,6 +1,8 @@
 #pragma once
 
 #include <bindlens/model/failure.h>
+#include <bindlens/model/finding.h>
+#include <bindlens/model/timewait.h>
 
 #include <memory>
 
@@ -16,7 +18,10 @@ enum class EventType : uint8_t {
   timewait_reuse,
   reuseport_join,
   reuseport_leave,
+  audit,
   gap,
+  start,
+  stop,
 };
 [[nodiscard]] std::string_view to_string(EventType t);
 [[nodiscard]] std::optional<EventType> parse_event_type(std::string_view text);
@@ -26,11 +31,14 @@ struct Event {
   uint64_t id = 0; // counts up from 1 since the daemon's start
   MonoNs time = 0;
   EventType type = EventType::bind;
-  Socket socket; // all but fail and gap
+  Socket socket; // all but fail, audit, gap, start and stop
   BoundBy bound_by = BoundBy::unknown;
   ProcessRef process;                     // who called; release: who had bound it; null = not known
   std::shared_ptr<const Failure> failure; // fail
-  uint64_t lost = 0;                      // gap: records lost
+  std::shared_ptr<const TimeWaitReuse> reuse; // timewait_reuse
+  std::shared_ptr<const Finding> finding;     // audit
+  bool resolved = false;                      // audit: the finding is not there any more
+  uint64_t lost = 0;                          // gap: records lost
 };
 
 } // namespace bindlens::model
