@@ -61,6 +61,7 @@ std::string event_line(const EventView& e, const Style& style) {
 
 int run_events(const Common& common, const Query& query) {
   const std::string target = protocol::make_target("/v1/events", query.parameters);
+  if (query.spec.follow) common.out->write_directly();
   if (common.json) {
     const auto copied = copy_answer(common, target);
     return copied ? finish(common, exit_done) : copied.error();

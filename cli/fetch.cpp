@@ -39,7 +39,7 @@ int complain(int code, std::string_view text) {
 }
 
 int finish(const Common& common, int code) {
-  common.out->flush();
+  common.out->finish();
   if (common.out->gone()) return exit_done;
   if (!common.out->result()) return complain(exit_error, common.out->result().error().text);
   return code;

@@ -29,6 +29,7 @@ struct UsageError {
 struct GlobalOptions {
   std::string socket;
   bool json = false;
+  bool no_pager = false;
   ColorMode color = ColorMode::automatic;
 };
 
@@ -168,6 +169,7 @@ void CommandLine::add_globals() {
   app.add_option("--socket", global.socket, "the daemon's socket; also $BINDLENS_SOCKET")
       ->type_name("PATH");
   app.add_flag("--json", global.json, "JSON, one object per line");
+  app.add_flag("--no-pager", global.no_pager, "write to the terminal, not through a pager");
   const std::map<std::string, ColorMode> modes = {
       {"auto", ColorMode::automatic}, {"always", ColorMode::always}, {"never", ColorMode::never}};
   app.add_option_function<std::string>(
@@ -352,7 +354,8 @@ int run(int argc, const char* const* argv) {
   } catch (const UsageError& e) {
     return usage(e.text);
   }
-  Output out(STDOUT_FILENO);
+  const bool paged = !line.global.no_pager && ::isatty(STDOUT_FILENO) == 1;
+  Output out(STDOUT_FILENO, paged ? pager_commands(::getenv) : std::vector<PagerCommand>());
   const Common common{.socket = line.global.socket,
                       .json = line.global.json,
                       .style = style_of(STDOUT_FILENO, line.global.color),

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 namespace bindlens::cli {
 namespace {
@@ -91,9 +92,18 @@ bool Output::flush() {
   return ok;
 }
 
+void Output::finish() {
+  flush();
+  pager_.reset();
+}
+
 bool Output::write_out(std::string_view text) {
+  if (!pagers_.empty())
+    if (auto started = Pager::start(std::exchange(pagers_, {})))
+      pager_.emplace(std::move(*started));
+  const int fd = pager_ ? pager_->fd() : fd_;
   while (!text.empty()) {
-    const ssize_t n = ::write(fd_, text.data(), text.size());
+    const ssize_t n = ::write(fd, text.data(), text.size());
     if (n >= 0) {
       text.remove_prefix(static_cast<size_t>(n));
     } else if (errno == EPIPE) {

@@ -1,10 +1,14 @@
 #pragma once
 
+#include "pager.h"
+
 #include <bindlens/util/result.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace bindlens::cli {
 
@@ -31,6 +35,11 @@ struct Style {
 class Output {
  public:
   explicit Output(int fd) : fd_(fd) {}
+  // Through a pager, which is started when there is something to show.
+  Output(int fd, std::vector<PagerCommand> pagers) : fd_(fd), pagers_(std::move(pagers)) {}
+
+  // Without the pager: for what has no end.
+  void write_directly() { pagers_.clear(); }
 
   // False when there is no use in going on.
   bool write(std::string_view text);
@@ -38,11 +47,15 @@ class Output {
   [[nodiscard]] bool gone() const { return gone_; }
   // Anything but a reader that has gone: a full disk, say.
   [[nodiscard]] const Result<void>& result() const { return result_; }
+  // Writes out what is buffered and waits until the reader has quit the pager.
+  void finish();
 
  private:
   bool write_out(std::string_view text);
 
   int fd_;
+  std::vector<PagerCommand> pagers_; // to be tried at the first write
+  std::optional<Pager> pager_;
   std::string buffer_;
   bool gone_ = false;
   Result<void> result_;
