@@ -2,6 +2,7 @@
 
 #include "backend.h"
 #include "core.h"
+#include "journal.h"
 #include "privileges.h"
 
 #include <bindlens/kernel/calibration.h>
@@ -103,6 +104,7 @@ struct Daemon {
 
   Result<void> open();
   Result<void> serve();
+  void tell_journal();
 
   const Options& options;
   boost::asio::io_context io{1};
@@ -114,7 +116,19 @@ struct Daemon {
   std::unique_ptr<Core> core;
   std::unique_ptr<DaemonBackend> backend;
   std::unique_ptr<server::Server> server;
+  std::unique_ptr<Journal> journal; // null: not under systemd
+  std::shared_ptr<void> journal_subscription;
 };
+
+// Only when standard error goes there: who runs the daemon by hand looks at it.
+void Daemon::tell_journal() {
+  if (!is_under_journal()) return;
+  journal =
+      std::make_unique<Journal>(io, [this](uint32_t netns) { return namespaces.name(netns); });
+  journal_subscription = core->subscribe([this](const model::Event& e) {
+    if (e.failure) journal->tell(*e.failure);
+  });
+}
 
 Result<void> Daemon::open() {
   // First the socket: a second daemon must not touch the kernel.
@@ -139,6 +153,7 @@ Result<void> Daemon::open() {
   server::Options server_options;
   server_options.warn = [](const std::string& text) { spdlog::warn("{}, ignoring", text); };
   server = std::make_unique<server::Server>(io, *backend, *std::move(socket), server_options);
+  tell_journal();
   return core->start();
 }
 
