@@ -107,6 +107,9 @@ const Names<EventType> event_types = {{EventType::bind, "bind"},
                                       {EventType::start, "start"},
                                       {EventType::stop, "stop"}};
 
+const Names<GapCause> gap_causes = {
+    {GapCause::kernel, "kernel"}, {GapCause::queue, "queue"}, {GapCause::disk, "disk"}};
+
 const Names<Steering> steerings = {
     {Steering::hash, "hash"}, {Steering::cbpf, "cbpf"}, {Steering::ebpf, "ebpf"}};
 
@@ -155,6 +158,9 @@ std::string_view to_string(Relation r) {
 }
 std::string_view to_string(EventType t) {
   return name_of(event_types, t);
+}
+std::string_view to_string(GapCause c) {
+  return name_of(gap_causes, c);
 }
 std::string_view to_string(Steering s) {
   return name_of(steerings, s);

@@ -26,6 +26,14 @@ enum class EventType : uint8_t {
 [[nodiscard]] std::string_view to_string(EventType t);
 [[nodiscard]] std::optional<EventType> parse_event_type(std::string_view text);
 
+// Where what a gap lacks was lost.
+enum class GapCause : uint8_t {
+  kernel, // records did not fit into the ring buffer, or a hook did not run
+  queue,  // the history's disk was too slow
+  disk,   // the history could not be written
+};
+[[nodiscard]] std::string_view to_string(GapCause c);
+
 // One line of `bindlens events`.
 struct Event {
   uint64_t id = 0; // counts up from 1 since the daemon's start
@@ -39,6 +47,9 @@ struct Event {
   std::shared_ptr<const Finding> finding;     // audit
   bool resolved = false;                      // audit: the finding is not there any more
   uint64_t lost = 0;                          // gap: records lost
+  GapCause cause = GapCause::kernel;          // gap
+  MonoNs since = 0;                           // gap: not all is known from then on; 0 = not known
+  bool unclean = false; // start: the daemon before did not come to end by itself
 };
 
 } // namespace bindlens::model
