@@ -47,6 +47,9 @@ int run_verify(const Common& common);
 int run_audit(const Common& common, const Query& query, const AuditChoice& choice);
 // Prints the page of a finding; no daemon is asked.
 int run_explain(const Common& common, std::string_view page);
+// The full-screen view, with rates over `sample_s` seconds.
+int run_top(const Common& common, const std::vector<protocol::Parameter>& filter,
+            uint32_t sample_s);
 int run_check(const Common& common, const std::string& body);
 
 } // namespace bindlens::cli

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <iostream>
 #include <map>
@@ -66,10 +67,12 @@ constexpr FilterFlag filter_flags[] = {
     {"follow", "-f,--follow", "", "carry on with what happens from now on"},
 };
 
-void add_filter(CLI::App& command, Listing listing, FilterValues& values) {
+void add_filter(CLI::App& command, Listing listing, FilterValues& values,
+                std::initializer_list<std::string_view> but_not = {}) {
   const auto names = protocol::filter_names(listing);
   for (const FilterFlag& f : filter_flags) {
     if (std::ranges::find(names, f.parameter) == names.end()) continue;
+    if (std::ranges::find(but_not, f.parameter) != but_not.end()) continue;
     const std::string name(f.parameter);
     if (*f.value == '\0')
       command.add_flag_callback(
@@ -126,7 +129,7 @@ void add_target(FilterValues& values, const std::string& target) {
 
 // Commands that exist in other versions: an unknown name would be misleading.
 void add_absent(CLI::App& app) {
-  for (const char* name : {"reuseport", "timewait", "ports", "top"}) {
+  for (const char* name : {"reuseport", "timewait", "ports"}) {
     auto* command = app.add_subcommand(name)->group("");
     command->allow_extras()->prefix_command()->parse_complete_callback([name] {
       throw UsageError{std::string("'") + name +
@@ -139,7 +142,8 @@ void add_absent(CLI::App& app) {
 struct CommandLine {
   CLI::App app{"Who holds which port, and why a bind failed.", "bindlens"};
   GlobalOptions global;
-  FilterValues ls_filter, why_filter, events_filter, audit_filter;
+  FilterValues ls_filter, why_filter, events_filter, audit_filter, top_filter;
+  uint32_t top_interval_s = 1;
   std::string why_target;
   AuditChoice audit;
   std::string baseline_path;
@@ -154,6 +158,7 @@ struct CommandLine {
   void add_globals();
   void add_listings();
   void add_audit();
+  void add_top();
   void add_check();
 };
 
@@ -281,6 +286,27 @@ void CommandLine::add_audit() {
   });
 }
 
+// What a view of events, failures and findings can be narrowed to: the filters
+// that all three take, times and limits left out.
+void CommandLine::add_top() {
+  constexpr uint32_t longest_s = 3600;
+  auto* t = add("top", "what changes now: a full-screen view of failures, findings and rates");
+  add_filter(*t, Listing::findings, top_filter, {"limit", "idle"});
+  add_text(*t, "-d,--interval", "SECONDS", "over which rates are counted; 1",
+           [this](const std::string& text) {
+             const auto [end, error] =
+                 std::from_chars(text.data(), text.data() + text.size(), top_interval_s);
+             if (error != std::errc{} || end != text.data() + text.size() || top_interval_s == 0 ||
+                 top_interval_s > longest_s)
+               throw UsageError{"--interval '" + text + "' is no number of seconds from 1 to 3600"};
+           });
+  t->final_callback([this] {
+    command = [this, query = make_query(Listing::findings, top_filter)](const Common& c) {
+      return run_top(c, query.parameters, top_interval_s);
+    };
+  });
+}
+
 void CommandLine::add_check() {
   auto* c = add("check", "would this bind succeed right now?");
   c->add_option("proto", check.proto, "tcp, udp or udplite")->type_name("PROTO")->required();
@@ -313,6 +339,7 @@ CommandLine::CommandLine() {
   add_globals();
   add_listings();
   add_audit();
+  add_top();
   add_check();
   add_absent(app);
   app.require_subcommand(1);
@@ -321,13 +348,14 @@ CommandLine::CommandLine() {
 // What stands on the command line and belongs to nothing.
 std::string unexpected_text(const CLI::App& app) {
   const auto rest = app.remaining(true);
-  if (rest.empty()) return "a command is missing: ls, why, events, status, verify, audit or check";
+  if (rest.empty())
+    return "a command is missing: ls, why, events, top, status, verify, audit or check";
   // CLI11 does not keep the order; the option that is not known is what matters.
   const auto option = std::ranges::find_if(rest, [](const auto& r) { return r.starts_with('-'); });
   if (option != rest.end()) return "there is no option '" + *option + "' here";
   if (app.get_subcommands().empty())
     return "there is no command '" + rest.front() +
-           "'; there are ls, why, events, status, verify, audit and check";
+           "'; there are ls, why, events, top, status, verify, audit and check";
   return "'" + rest.front() + "' is too much";
 }
 

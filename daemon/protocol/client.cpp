@@ -8,6 +8,7 @@
 #include <boost/beast/http.hpp>
 #include <nlohmann/json.hpp>
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -111,6 +112,11 @@ std::expected<Client, ClientError> Client::connect(const std::string& path) {
   impl->socket.connect(asio::local::stream_protocol::endpoint(path), ec);
   if (ec) return connect_error(path, ec);
   return Client(std::move(impl));
+}
+
+void Client::abort() {
+  // Not close(): the other thread still uses the number.
+  ::shutdown(impl_->socket.native_handle(), SHUT_RDWR);
 }
 
 std::expected<bool, ClientError>

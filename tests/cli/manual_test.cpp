@@ -46,14 +46,15 @@ std::string section(const std::string& text, const std::string& title) {
 
 TEST(Manual, HasEveryOptionAndNoOther) {
   std::set<std::string> in_help = options_in_help(run({"--help"}).out);
-  for (const char* command : {"ls", "why", "events", "status", "verify", "audit", "check"})
+  for (const char* command : {"ls", "why", "events", "top", "status", "verify", "audit", "check"})
     in_help.merge(options_in_help(run({command, "--help"}).out));
   EXPECT_EQ(words_after(manual(), "Fl -"), in_help);
 }
 
 TEST(Manual, HasEveryCommandAndNoOther) {
-  EXPECT_EQ(words_after(section(manual(), "COMMANDS"), "\n.It Cm "),
-            (std::set<std::string>{"ls", "why", "events", "status", "verify", "audit", "check"}));
+  EXPECT_EQ(
+      words_after(section(manual(), "COMMANDS"), "\n.It Cm "),
+      (std::set<std::string>{"ls", "why", "events", "top", "status", "verify", "audit", "check"}));
 }
 
 TEST(Manual, HasEveryRuleAndNoOther) {

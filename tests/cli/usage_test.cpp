@@ -39,8 +39,17 @@ INSTANTIATE_TEST_SUITE_P(Absent, Usage,
                          testing::Values(Mistake{{"reuseport", "443"},
                                                  {"'reuseport'", "not in this version"}},
                                          Mistake{{"timewait"}, {"not in this version"}},
-                                         Mistake{{"ports"}, {"not in this version"}},
-                                         Mistake{{"top"}, {"not in this version"}}));
+                                         Mistake{{"ports"}, {"not in this version"}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Top, Usage,
+    testing::Values(Mistake{{"top"}, {"needs a terminal", "bindlens events --follow"}},
+                    Mistake{{"top", "--json"}, {"no JSON", "bindlens events --follow --json"}},
+                    Mistake{{"top", "--interval", "0"}, {"--interval", "'0'", "1 to 3600"}},
+                    Mistake{{"top", "-d", "soon"}, {"--interval", "'soon'"}},
+                    Mistake{{"top", "--limit", "1"}, {"--limit"}},
+                    Mistake{{"top", "--since", "1h"}, {"--since"}},
+                    Mistake{{"top", "80"}, {"'80'"}}));
 
 INSTANTIATE_TEST_SUITE_P(
     Values, Usage,
@@ -98,7 +107,7 @@ TEST(Help, IsPrintedAndIsNoError) {
     EXPECT_EQ(r.err, "");
   }
   const auto help = run({"--help"}).out;
-  for (const char* absent : {"reuseport", "timewait", "top"})
+  for (const char* absent : {"reuseport", "timewait"})
     EXPECT_EQ(help.find(absent), std::string::npos) << absent;
 }
 

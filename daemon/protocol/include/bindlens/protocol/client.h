@@ -44,6 +44,10 @@ class Client {
   [[nodiscard]] std::expected<void, ClientError> post(std::string_view target,
                                                       std::string_view json, const Sink& sink);
 
+  // From another thread: a transfer under way fails with `unreachable`, and
+  // nothing more can be asked.
+  void abort();
+
  private:
   struct Impl;
   explicit Client(std::unique_ptr<Impl> impl);
