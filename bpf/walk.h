@@ -243,7 +243,7 @@ static __always_inline int walk_step_sk(struct bl_walk* w) {
     walk_retry(w);
     return 0;
   }
-  w->object = (__u64)sk;
+  if (!w->timewait || READ(sk, skc_state) == TCP_TIME_WAIT) w->object = (__u64)sk;
   return 0;
 }
 

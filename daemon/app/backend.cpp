@@ -4,6 +4,7 @@
 #include "checker.h"
 #include "listing.h"
 #include "status.h"
+#include "timewait.h"
 
 #include <charconv>
 #include <pwd.h>
@@ -121,6 +122,11 @@ void DaemonBackend::check(const protocol::CheckRequest& request, server::Peer pe
 void DaemonBackend::audit(AuditQuery query, Done<std::vector<model::Finding>> done) {
   core_.catch_up();
   audit_host(core_, started_at_, std::move(query), std::move(done));
+}
+
+void DaemonBackend::timewait(model::Filter filter, Done<model::TimeWaitTable> done) {
+  core_.catch_up();
+  done(read_timewait(core_, filter));
 }
 
 Result<uint32_t> DaemonBackend::resolve_user(std::string_view text) {

@@ -22,6 +22,7 @@ class DaemonBackend : public server::Backend {
   void check(const protocol::CheckRequest& request, server::Peer peer,
              Done<protocol::CheckReply> done) override;
   void audit(AuditQuery query, Done<std::vector<model::Finding>> done) override;
+  void timewait(model::Filter filter, Done<model::TimeWaitTable> done) override;
   Result<uint32_t> resolve_user(std::string_view name_or_uid) override;
   Result<uint32_t> resolve_netns(std::string_view text) override;
   std::string netns_name(uint32_t netns) override;

@@ -40,7 +40,8 @@ Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableS
       failures_(options.max_failures, options.failure_memory),
       tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
                         [this](model::Event e) { publish(std::move(e)); },
-                        [this](model::RefusedCall r) { take_refusal(std::move(r)); }}),
+                        [this](model::RefusedCall r) { take_refusal(std::move(r)); },
+                        [this](const model::Binding& b) { dead_binders_.note(b); }}),
       sweeper_(io, session), io_(io), ring_(io, ::dup(session.ring_fd())), poll_timer_(io),
       verify_timer_(io), verify_interval_s_(options.verify_interval_s) {}
 

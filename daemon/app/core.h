@@ -9,6 +9,7 @@
 #include <bindlens/kernel/session.h>
 #include <bindlens/kernel/table_source.h>
 #include <bindlens/model/event_log.h>
+#include <bindlens/model/timewait_groups.h>
 #include <bindlens/model/tracker.h>
 
 #include <boost/asio/io_context.hpp>
@@ -40,6 +41,8 @@ class Core {
   // Takes in everything the kernel has told so far: to be called before any
   // question is answered.
   void catch_up();
+  // Only that nothing is lost meanwhile: during a walk.
+  void take_records() { drain(); }
   // Calls `done` when the refusals taken in so far are among the failures, those
   // aside that still queue behind a storm of others.
   void when_diagnosed(std::function<void()> done);
@@ -67,6 +70,8 @@ class Core {
   [[nodiscard]] const model::BindTable& table() const { return table_; }
   [[nodiscard]] const model::EventLog& events() const { return events_; }
   [[nodiscard]] const model::FailureLog& failures() const { return failures_; }
+  [[nodiscard]] const model::DeadBinders& dead_binders() const { return dead_binders_; }
+  [[nodiscard]] const model::RecentReuses& reuses() const { return reuses_; }
   [[nodiscard]] kernel::ProcessCache& processes() { return processes_; }
   [[nodiscard]] kernel::TableSource& source() const { return source_; }
   [[nodiscard]] Sweeper& sweeper() { return sweeper_; }
@@ -120,6 +125,8 @@ class Core {
   model::BindTable table_;
   model::EventLog events_;
   model::FailureLog failures_;
+  model::DeadBinders dead_binders_;
+  model::RecentReuses reuses_;
   model::Tracker tracker_;
   model::LossDetector losses_;
   Sweeper sweeper_;

@@ -87,8 +87,8 @@ bool Walker::take_rows(model::RowAssembler& assembler) const {
   return assembler.append(rows.subspan(complete));
 }
 
-Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, const Pause& pause,
-                                model::PortView& view) {
+Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, const Visit& visit,
+                                const Pause& pause, model::PortView& view) {
   const Fd& fd = proto == model::Proto::udp       ? udp_
                  : proto == model::Proto::udplite ? udplite_
                                                   : tcp_;
@@ -99,10 +99,12 @@ Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, 
   cursor_->port = request.port;
   cursor_->netns = request.netns;
   cursor_->no_files = !request.files;
+  cursor_->timewait = request.timewait;
   model::RowAssembler assembler(view);
   while (cursor_->done == 0) {
     if (auto ran = run_once(); !ran) return ran;
     if (!take_rows(assembler)) return fail("the walk wrote rows that make no sense");
+    if (visit) assembler.take_complete(visit);
     if (pause) pause();
   }
   if (cursor_->done != 1) return fail("the kernel's table could not be found");
@@ -111,16 +113,30 @@ Result<void> Walker::walk_table(model::Proto proto, const WalkRequest& request, 
   return {};
 }
 
-Result<model::PortView> Walker::walk(const WalkRequest& request, const Pause& pause) {
+Result<void> Walker::walk_tables(const WalkRequest& request, const Visit& visit, const Pause& pause,
+                                 model::PortView& view) {
   const MonoNs start = monotonic_now();
   report_ = {};
-  model::PortView view;
   for (const model::Proto proto : request.protos)
     if (proto != model::Proto::mptcp)
-      if (auto walked = walk_table(proto, request, pause, view); !walked)
+      if (auto walked = walk_table(proto, request, visit, pause, view); !walked)
         return fail(walked.error(), std::string(to_string(proto)));
   report_.duration_ns = monotonic_now() - start;
+  return {};
+}
+
+Result<model::PortView> Walker::walk(const WalkRequest& request, const Pause& pause) {
+  model::PortView view;
+  if (auto walked = walk_tables(request, {}, pause, view); !walked)
+    return std::unexpected(walked.error());
   return view;
+}
+
+Result<bool> Walker::for_each(const WalkRequest& request, const Visit& visit, const Pause& pause) {
+  model::PortView view;
+  if (auto walked = walk_tables(request, visit, pause, view); !walked)
+    return std::unexpected(walked.error());
+  return !view.torn;
 }
 
 } // namespace bindlens::kernel

@@ -195,6 +195,15 @@ void RowAssembler::end(bool may_repeat) {
   begin();
 }
 
+void RowAssembler::take_complete(const std::function<void(const Bucket&)>& visit) {
+  const auto end = view_.buckets.begin() + static_cast<std::ptrdiff_t>(begin_);
+  std::for_each(view_.buckets.begin(), end, visit);
+  view_.buckets.erase(view_.buckets.begin(), end);
+  parted_end_ -= begin_;
+  slot_first_ -= std::min(slot_first_, begin_);
+  begin_ = 0;
+}
+
 bool RowAssembler::append(std::span<const bl_row> rows) {
   parted_end_ = view_.buckets.size();
   for (const bl_row& row : rows) {

@@ -112,7 +112,10 @@ void Tracker::apply(const ReleaseRecord& release) {
   e.socket = known->socket;
   e.bound_by = known->bound_by;
   e.process = known->binder;
-  if (table_.release(release.id, release.time)) sinks_.event(std::move(e));
+  const Binding released = *known;
+  if (!table_.release(release.id, release.time)) return;
+  if (sinks_.released) sinks_.released(released);
+  sinks_.event(std::move(e));
 }
 
 void LossDetector::saw(uint32_t cpu, uint64_t seq) {

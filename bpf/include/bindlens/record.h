@@ -218,6 +218,7 @@ struct bl_walk {
   bl_u32 port;     /* 0 = all */
   bl_u32 netns;    /* inode number, 0 = all */
   bl_u32 no_files; /* leave out the inode of each socket's file, its uid and references */
+  bl_u32 timewait; /* TCP: TIME_WAIT sockets alone */
   /* out */
   bl_u32 rows;    /* written by this run */
   bl_u32 done;    /* 1: the whole table was seen; 2: the table cannot be read */

@@ -167,5 +167,29 @@ TEST(RowAssembler, RefusesImpossibleRows) {
   }
 }
 
+TEST(RowAssembler, HandsOverWhatCannotBeWithdrawnAnyMore) {
+  PortView view;
+  RowAssembler rows(view);
+  std::vector<SocketId> taken;
+  const auto take = [&] {
+    rows.take_complete(
+        [&](const Bucket& b) { std::ranges::copy(ids(b), std::back_inserter(taken)); });
+  };
+  ASSERT_TRUE(rows.append(Rows{tcp_bucket_row(80), socket_row(1, 80, 5, IPPROTO_TCP)}));
+  rows.end(false);
+  ASSERT_TRUE(rows.append(Rows{tcp_bucket_row(443), socket_row(2, 443, 5, IPPROTO_TCP)}));
+  take();
+  EXPECT_EQ(taken, std::vector<SocketId>{1}) << "the second is not whole yet";
+  ASSERT_TRUE(rows.append(Rows{socket_row(3, 443, 5, IPPROTO_TCP)}));
+  take();
+  EXPECT_EQ(taken, std::vector<SocketId>{1});
+  rows.withdraw();
+  ASSERT_TRUE(rows.append(Rows{tcp_bucket_row(443), socket_row(4, 443, 5, IPPROTO_TCP)}));
+  rows.end(true);
+  take();
+  EXPECT_EQ(taken, (std::vector<SocketId>{1, 4}));
+  EXPECT_TRUE(view.buckets.empty());
+}
+
 } // namespace
 } // namespace bindlens::model

@@ -53,6 +53,8 @@ class ScriptedBackend final : public server::Backend {
   protocol::CheckReply check_reply;
   std::vector<model::Finding> findings;
   AuditQuery last_audit;
+  model::TimeWaitTable timewait_table;
+  model::Filter last_timewait;
   std::string broken; // every asynchronous call fails with this
 
   protocol::CheckRequest last_check;
@@ -102,6 +104,11 @@ class ScriptedBackend final : public server::Backend {
     last_audit = query;
     if (!broken.empty()) return done(fail(broken));
     done(findings);
+  }
+  void timewait(model::Filter filter, Done<model::TimeWaitTable> done) override {
+    last_timewait = std::move(filter);
+    if (!broken.empty()) return done(fail(broken));
+    done(timewait_table);
   }
   Result<uint32_t> resolve_user(std::string_view text) override {
     if (text == "www-data" || text == "33") return 33;

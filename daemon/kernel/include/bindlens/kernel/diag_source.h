@@ -11,6 +11,8 @@ class DiagSource : public TableSource {
  public:
   [[nodiscard]] Result<model::PortView> walk(const WalkRequest& request,
                                              const Pause& pause = {}) override;
+  [[nodiscard]] Result<bool> for_each(const WalkRequest& request, const Visit& visit,
+                                      const Pause& pause = {}) override;
   [[nodiscard]] std::string_view name() const override { return "sock_diag"; }
 };
 

@@ -16,6 +16,7 @@ struct WalkRequest {
   // Also what is known of a socket's file: inode, its uid, references. Rules and
   // quick_owners() need them; a walk without is a third faster.
   bool files = true;
+  bool timewait = false; // TCP: TIME_WAIT sockets alone
 };
 
 struct WalkReport {
@@ -33,6 +34,11 @@ class TableSource {
   using Pause = std::function<void()>;
   [[nodiscard]] virtual Result<model::PortView> walk(const WalkRequest& request,
                                                      const Pause& pause = {}) = 0;
+  // The same, bucket by bucket as they are read, for who does not want to keep
+  // them all. Returns whether they were read whole (not PortView::torn).
+  using Visit = std::function<void(const model::Bucket&)>;
+  [[nodiscard]] virtual Result<bool> for_each(const WalkRequest& request, const Visit& visit,
+                                              const Pause& pause = {}) = 0;
   // "walk" or "sock_diag".
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] const WalkReport& last() const { return report_; }

@@ -24,12 +24,16 @@ class Walker : public TableSource {
 
   [[nodiscard]] Result<model::PortView> walk(const WalkRequest& request,
                                              const Pause& pause = {}) override;
+  [[nodiscard]] Result<bool> for_each(const WalkRequest& request, const Visit& visit,
+                                      const Pause& pause = {}) override;
   [[nodiscard]] std::string_view name() const override { return "walk"; }
 
  private:
   Walker() = default;
-  Result<void> walk_table(model::Proto proto, const WalkRequest& request, const Pause& pause,
-                          model::PortView& view);
+  Result<void> walk_tables(const WalkRequest& request, const Visit& visit, const Pause& pause,
+                           model::PortView& view);
+  Result<void> walk_table(model::Proto proto, const WalkRequest& request, const Visit& visit,
+                          const Pause& pause, model::PortView& view);
   Result<void> run_once();
   bool take_rows(model::RowAssembler& assembler) const;
   void learn_jiffies();

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <expected>
+#include <functional>
 #include <span>
 #include <string>
 #include <variant>
@@ -79,6 +80,8 @@ class RowAssembler {
   void begin();
   void withdraw();
   void end(bool may_repeat);
+  // Takes what can not be withdrawn any more out of the view.
+  void take_complete(const std::function<void(const Bucket&)>& visit);
 
  private:
   Bucket& bucket_of(const Socket& s);

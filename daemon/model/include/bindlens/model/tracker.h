@@ -27,6 +27,7 @@ class Tracker {
     std::function<ProcessRef(const TaskInfo&)> process; // who called; never null
     std::function<void(Event)> event;
     std::function<void(RefusedCall)> refused;
+    std::function<void(const Binding&)> released = {}; // as it was known; may be empty
   };
   Tracker(BindTable& table, Sinks sinks) : table_(table), sinks_(std::move(sinks)) {}
 

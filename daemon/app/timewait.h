@@ -1,0 +1,10 @@
+#pragma once
+
+#include "core.h"
+
+namespace bindlens::app {
+
+// The TIME_WAIT sockets that the filter wants, walked now.
+[[nodiscard]] Result<model::TimeWaitTable> read_timewait(Core& core, const model::Filter& filter);
+
+} // namespace bindlens::app

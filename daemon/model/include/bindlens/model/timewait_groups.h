@@ -1,0 +1,72 @@
+#pragma once
+
+#include <bindlens/model/table.h>
+#include <bindlens/model/timewait.h>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <deque>
+#include <functional>
+
+namespace bindlens::model {
+
+// Who had bound sockets that are gone, as far as their TIME_WAIT may be left: the
+// last so many. A TIME_WAIT socket has the cookie of its dead socket; one of an
+// accepted connection has none, and is its listener's.
+class DeadBinders {
+ public:
+  static constexpr size_t generation = 65'536; // sockets; at least so many are remembered
+  static constexpr size_t listeners = 4'096;
+
+  // The socket gave its port back.
+  void note(const Binding& released);
+  [[nodiscard]] ProcessRef of_socket(uint64_t cookie) const;
+  // Of the listener on that address, or on the wildcard address, of this port.
+  [[nodiscard]] ProcessRef of_listener(uint32_t netns, const Endpoint& local) const;
+
+ private:
+  using Key = std::tuple<uint32_t, Endpoint>;
+  struct KeyHash {
+    size_t operator()(const Key& k) const;
+  };
+  boost::unordered_flat_map<uint64_t, ProcessRef> newer_, older_;
+  boost::unordered_flat_map<Key, ProcessRef, KeyHash> newer_listeners_, older_listeners_;
+};
+
+// Puts the TIME_WAIT sockets of a walk together by namespace, port and address.
+class TimeWaitGroups {
+ public:
+  using BinderOf = std::function<ProcessRef(const Socket&)>;
+  // `now`: when the walk was made.
+  TimeWaitGroups(MonoNs now, BinderOf binder_of) : now_(now), binder_of_(std::move(binder_of)) {}
+
+  void add(const Socket& timewait);
+  // By namespace, port and address. Nothing is left.
+  [[nodiscard]] std::vector<TimeWaitPort> take();
+
+ private:
+  using Key = std::tuple<uint32_t, uint16_t, Address>;
+  struct KeyHash {
+    size_t operator()(const Key& k) const;
+  };
+  MonoNs now_;
+  BinderOf binder_of_;
+  std::vector<TimeWaitPort> ports_;
+  boost::unordered_flat_map<Key, size_t, KeyHash> index_;
+};
+
+// The last reuses that were told of.
+class RecentReuses {
+ public:
+  static constexpr size_t capacity = 4'096;
+  static constexpr size_t per_port = 8;
+
+  void add(const TimeWaitReuse& r);
+  // Of that namespace and port: the newest first, `per_port` of them.
+  [[nodiscard]] std::vector<TimeWaitReuse> of(uint32_t netns, uint16_t port) const;
+
+ private:
+  std::deque<TimeWaitReuse> reuses_; // oldest first
+};
+
+} // namespace bindlens::model

@@ -1,0 +1,124 @@
+#include <bindlens/model/timewait_groups.h>
+
+#include <boost/container_hash/hash.hpp>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace bindlens::model {
+
+namespace {
+
+constexpr MonoNs ms = 1'000'000;
+constexpr uint32_t full_length_ms = 60'000; // TCP_TIMEWAIT_LEN
+
+size_t hash_of(uint32_t netns, uint16_t port, const Address& a) {
+  size_t seed = uint64_t{netns} << 16 | port;
+  boost::hash_combine(seed, static_cast<uint8_t>(a.family));
+  boost::hash_range(seed, a.bytes.begin(), a.bytes.end());
+  return seed;
+}
+
+template <typename Map>
+ProcessRef find_in(const Map& newer, const Map& older, const typename Map::key_type& key) {
+  for (const Map* map : {&newer, &older})
+    if (const auto it = map->find(key); it != map->end()) return it->second;
+  return nullptr;
+}
+
+template <typename T>
+void keep_least(std::optional<T>& kept, T value) {
+  kept = kept ? std::min(*kept, value) : value;
+}
+
+void count_owner(TimeWaitPort& port, ProcessRef binder) {
+  if (!binder) return;
+  const auto it = std::ranges::find(port.owners, binder, &TimeWaitOwner::binder);
+  if (it == port.owners.end())
+    port.owners.push_back({std::move(binder), 1});
+  else
+    ++it->count;
+}
+
+} // namespace
+
+size_t DeadBinders::KeyHash::operator()(const Key& k) const {
+  return hash_of(std::get<0>(k), std::get<1>(k).port, std::get<1>(k).addr);
+}
+
+size_t TimeWaitGroups::KeyHash::operator()(const Key& k) const {
+  return hash_of(std::get<0>(k), std::get<1>(k), std::get<2>(k));
+}
+
+void DeadBinders::note(const Binding& released) {
+  const Socket& s = released.socket;
+  if (!released.binder || s.proto == Proto::udp || s.proto == Proto::udplite) return;
+  if (s.peer.port == 0 && released.bound_by != BoundBy::connect) {
+    if (newer_listeners_.size() >= listeners)
+      older_listeners_ = std::exchange(newer_listeners_, {});
+    newer_listeners_[{s.netns, s.local}] = released.binder;
+  }
+  if (s.cookie == 0) return;
+  if (newer_.size() >= generation) older_ = std::exchange(newer_, {});
+  newer_[s.cookie] = released.binder;
+}
+
+ProcessRef DeadBinders::of_socket(uint64_t cookie) const {
+  return cookie == 0 ? nullptr : find_in(newer_, older_, cookie);
+}
+
+ProcessRef DeadBinders::of_listener(uint32_t netns, const Endpoint& local) const {
+  for (const Address& a : {local.addr, Address::any(Family::inet), Address::any(Family::inet6)})
+    if (auto binder = find_in(newer_listeners_, older_listeners_, Key{netns, {a, local.port}}))
+      return binder;
+  return nullptr;
+}
+
+void TimeWaitGroups::add(const Socket& s) {
+  const Key key{s.netns, s.local.port, s.local.addr};
+  const auto [it, fresh] = index_.try_emplace(key, ports_.size());
+  if (fresh) {
+    TimeWaitPort& made = ports_.emplace_back();
+    made.proto = s.proto;
+    made.local = s.local;
+    made.netns = s.netns;
+  }
+  TimeWaitPort& port = ports_[it->second];
+  ++port.count;
+  const bool waits_for_fin = s.tw_substate == State::fin_wait2;
+  port.fin_wait2 += waits_for_fin;
+  port.reuseaddr += s.is(SocketFlag::reuseaddr);
+  port.reuseport += s.is(SocketFlag::reuseport);
+  if (s.tw_left_ms != 0) {
+    keep_least(port.next_left_ms, s.tw_left_ms);
+    port.last_left_ms = std::max(port.last_left_ms.value_or(0), s.tw_left_ms);
+    const MonoNs age = s.tw_left_ms < full_length_ms ? (full_length_ms - s.tw_left_ms) * ms : 0;
+    if (!waits_for_fin) keep_least(port.oldest, now_ - std::min(now_, age));
+  }
+  count_owner(port, binder_of_(s));
+}
+
+std::vector<TimeWaitPort> TimeWaitGroups::take() {
+  index_.clear();
+  for (TimeWaitPort& p : ports_)
+    std::ranges::stable_sort(p.owners, std::greater{}, &TimeWaitOwner::count);
+  std::ranges::sort(ports_, {}, [](const TimeWaitPort& p) {
+    return std::tie(p.netns, p.local.port, p.local.addr);
+  });
+  return std::exchange(ports_, {});
+}
+
+void RecentReuses::add(const TimeWaitReuse& r) {
+  reuses_.push_back(r);
+  if (reuses_.size() > capacity) reuses_.pop_front();
+}
+
+std::vector<TimeWaitReuse> RecentReuses::of(uint32_t netns, uint16_t port) const {
+  std::vector<TimeWaitReuse> found;
+  for (auto r = reuses_.rbegin(); r != reuses_.rend() && found.size() < per_port; ++r)
+    if (r->socket.netns == netns && r->socket.local.port == port) found.push_back(*r);
+  return found;
+}
+
+} // namespace bindlens::model
