@@ -32,6 +32,15 @@ std::string fail_text(const protocol::FailureView& f) {
   return text;
 }
 
+std::string finding_text(const EventView& e) {
+  const protocol::FindingView& f = *e.finding;
+  std::string text =
+      (e.resolved ? "gone" : plain(f.severity)) + "  " + plain(f.id) + "  " + plain(f.summary);
+  if (f.netns_name != "host")
+    text += "  netns " + (f.netns_name.empty() ? std::to_string(f.netns) : plain(f.netns_name));
+  return text;
+}
+
 std::string change_text(const EventView& e) {
   std::string text = socket_text(e.socket);
   text += "  " + (e.process ? process_text(*e.process) : std::string("kernel"));
@@ -45,18 +54,26 @@ std::string change_text(const EventView& e) {
   return text;
 }
 
+std::string event_text(const EventView& e) {
+  if (e.type == "gap") return gap_text(e);
+  if (e.failure) return fail_text(*e.failure);
+  return e.finding ? finding_text(e) : change_text(e);
+}
+
+// Colour for what is wrong, and not for what is no more.
+std::string colored(const EventView& e, const std::string& text, const Style& style) {
+  const std::string severity = e.finding && !e.resolved ? e.finding->severity : "";
+  if (e.type == "fail" || severity == "critical") return style.critical(text);
+  return e.type == "gap" || severity == "warning" ? style.warning(text) : text;
+}
+
 } // namespace
 
 std::string event_line(const EventView& e, const Style& style) {
-  const std::string type = plain(e.type);
-  std::string text = log_time(e.time) + "  " + padded(type, type_width) + "  ";
-  if (type == "gap")
-    text += gap_text(e);
-  else
-    text += e.failure ? fail_text(*e.failure) : change_text(e);
+  std::string text =
+      log_time(e.time) + "  " + padded(plain(e.type), type_width) + "  " + event_text(e);
   if (style.width != 0) text = cut(text, style.width);
-  if (type == "gap") return style.warning(text) + "\n";
-  return (type == "fail" ? style.critical(text) : text) + "\n";
+  return colored(e, text, style) + "\n";
 }
 
 int run_events(const Common& common, const Query& query) {

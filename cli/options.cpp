@@ -57,7 +57,7 @@ constexpr FilterFlag filter_flags[] = {
     {"unit", "--unit", "UNIT", "systemd unit, such as nginx.service"},
     {"container", "--container", "ID", "container id, or its beginning"},
     {"rule", "--rule", "LIST", "rule ids, see RULES in bindlens(1)"},
-    {"type", "--type", "LIST", "bind, autobind, listen, connect, release, fail, gap, ..."},
+    {"type", "--type", "LIST", "bind, autobind, listen, connect, release, fail, audit, gap, ..."},
     {"since", "--since", "TIME", "10m, 2h, HH:MM, yesterday, YYYY-MM-DD HH:MM, RFC 3339"},
     {"until", "--until", "TIME", "as --since"},
     {"limit", "-n,--limit", "N", "at most N: ls and audit the first, else the newest"},

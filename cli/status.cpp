@@ -57,6 +57,13 @@ std::string kept_text(const StatusView& s) {
          count_of(s.failures_kept, "failure") + ", " + count_of(s.events_kept, "event");
 }
 
+std::string audit_text(const StatusView::Audit& a) {
+  if (a.interval_s == 0) return "looked for only when 'bindlens audit' asks";
+  std::string text = thousands(a.findings) + " known; looked for " + count_of(a.runs, "time");
+  if (a.runs != 0) text += ", " + duration(ns(a.cpu_ns / a.runs)) + " of a processor each";
+  return text;
+}
+
 std::string rules_text(const StatusView& s) {
   std::string text;
   for (const auto& v : s.rules)
@@ -99,6 +106,7 @@ std::string status_screen(const StatusView& s, const Style& style) {
     out += entry("", "incomplete now: events were lost, a new snapshot is on its way", style);
   out += entry("events", events_text(s), style);
   out += entry("failures", kept_text(s), style);
+  if (s.audit) out += entry("findings", audit_text(*s.audit), style);
   out += hook_entries(s, style);
   out += entry("observed", listed(s.observed), style);
   if (!s.reconstructed.empty()) out += entry("reconstructed", listed(s.reconstructed), style);

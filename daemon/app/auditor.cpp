@@ -4,22 +4,18 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 
 namespace bindlens::app {
 
 namespace {
 
-// One audit: what the checks ask of the host, each looked up once.
-class Host {
+// What the checks ask about processes, each looked up once.
+class Owners {
  public:
-  Host(Core& core, std::shared_ptr<const kernel::OwnerMap> owners)
+  Owners(Core& core, std::shared_ptr<const kernel::OwnerMap> owners)
       : core_(core), owners_(std::move(owners)) {}
-
-  const rules::HostFacts& facts(uint32_t netns) {
-    auto [it, fresh] = facts_.try_emplace(netns);
-    if (fresh) it->second = core_.host().facts(netns, std::make_shared<model::Process>());
-    return it->second;
-  }
 
   void resolve(model::Blocker& b) {
     add_history(b, core_.table().find(b.socket.id));
@@ -45,7 +41,6 @@ class Host {
 
   Core& core_;
   std::shared_ptr<const kernel::OwnerMap> owners_;
-  std::unordered_map<uint32_t, rules::HostFacts> facts_; // references stay valid
   std::unordered_map<uint32_t, model::ProcessRef> processes_;
   std::unordered_map<model::ProcessRef, bool> alive_;
 };
@@ -59,50 +54,96 @@ void shorten(model::Finding& f) {
   f.sockets.resize(most_sockets);
 }
 
-bool matches(const model::Filter& filter, const model::Finding& f) {
-  return std::ranges::any_of(f.sockets, [&](const model::Blocker& b) {
-    return filter.matches(b.socket) && filter.matches(b.binder, b.holders);
-  });
-}
+// Facts of `namespaces` that the daemon's own audits may go on with.
+constexpr MonoNs facts_max_age = 60'000'000'000;
 
-std::vector<model::Finding> audit_view(Core& core, const model::PortView& view,
-                                       std::shared_ptr<const kernel::OwnerMap> owners,
-                                       MonoNs watched_since,
-                                       const server::Backend::AuditQuery& query) {
-  Host host(core, std::move(owners));
-  audit::Input in;
-  in.view = &view;
-  in.facts = [&](uint32_t netns) -> const rules::HostFacts& { return host.facts(netns); };
-  in.variants = core.host().variants;
-  in.resolve = [&](model::Blocker& b) { host.resolve(b); };
-  in.user = core.host().names(0).user;
-  in.now = monotonic_now();
-  in.watched_since = watched_since;
-  if (query.idle_s) in.idle = MonoNs{*query.idle_s} * 1'000'000'000;
-  auto findings = audit::audit(in);
-  std::erase_if(findings, [&](const auto& f) { return !matches(query.filter, f); });
-  std::ranges::for_each(findings, shorten);
-  return findings;
+std::vector<uint32_t> namespaces_of(const model::PortView& view) {
+  std::unordered_set<uint32_t> seen;
+  for (const model::Bucket& b : view.buckets)
+    seen.insert(b.netns);
+  return {seen.begin(), seen.end()};
 }
 
 } // namespace
 
-void audit_host(Core& core, MonoNs watched_since, server::Backend::AuditQuery query,
-                server::Backend::Done<std::vector<model::Finding>> done) {
-  if (core.source().name() != "walk")
-    return done(fail("an audit needs the reuse flags of sockets, which sock_diag does not tell; "
-                     "'bindlens status' says why the kernel's tables cannot be read"));
-  auto view = std::make_shared<model::PortView>();
-  auto failed = std::make_shared<bool>(false);
-  core.sweeper().request([=, &core](const Sweeper::Result& swept) {
-    if (*failed) return; // answered already
-    if (!swept) return done(std::unexpected(swept.error()));
-    done(audit_view(core, *view, *swept, watched_since, query));
-  });
-  auto walked = core.snapshot();
-  *failed = !walked;
-  if (!walked) return done(std::unexpected(walked.error()));
-  *view = std::move(walked->view);
+// One audit under way.
+struct Auditor::Run {
+  server::Backend::AuditQuery query;
+  bool in_turn = false;
+  Done done;
+  std::optional<model::PortView> view;
+  std::shared_ptr<const kernel::OwnerMap> owners;
+  std::shared_ptr<const FactsReader::Facts> facts;
+
+  void fail(const Error& e) {
+    // Once; what else comes is too late.
+    if (const Done tell = std::exchange(done, {})) tell(std::unexpected(e));
+  }
+};
+
+Result<void> Auditor::possible() const {
+  if (core_.source().name() == "walk") return {};
+  return fail("an audit needs the reuse flags of sockets, which sock_diag does not tell; "
+              "'bindlens status' says why the kernel's tables cannot be read");
+}
+
+void Auditor::audit(server::Backend::AuditQuery query,
+                    server::Backend::Done<std::vector<model::Finding>> done) {
+  auto run = std::make_shared<Run>();
+  run->query = std::move(query);
+  run->done = [done = std::move(done)](Result<Answer> answer) {
+    if (!answer) return done(std::unexpected(answer.error()));
+    done(std::move(answer->findings));
+  };
+  start(std::move(run));
+}
+
+void Auditor::audit_in_turn(Done done) {
+  auto run = std::make_shared<Run>();
+  run->in_turn = true;
+  run->done = std::move(done);
+  start(std::move(run));
+}
+
+void Auditor::start(std::shared_ptr<Run> run) {
+  if (const auto possible_now = possible(); !possible_now) return run->fail(possible_now.error());
+  const auto swept = [this, run](const Sweeper::Result& owners) {
+    if (!owners) return run->fail(owners.error());
+    run->owners = *owners;
+    finish(*run);
+  };
+  if (run->in_turn)
+    core_.sweeper().request_in_turn(swept);
+  else
+    core_.sweeper().request(swept);
+  auto walked = core_.snapshot();
+  if (!walked) return run->fail(walked.error());
+  run->view = std::move(walked->view);
+  facts_.read(namespaces_of(*run->view), run->in_turn ? facts_max_age : 0,
+              [this, run](std::shared_ptr<const FactsReader::Facts> facts) {
+                run->facts = std::move(facts);
+                finish(*run);
+              });
+}
+
+void Auditor::finish(Run& run) {
+  if (!run.done || !run.owners || !run.facts) return;
+  Owners owners(core_, run.owners);
+  audit::Input in;
+  in.view = &*run.view;
+  in.facts = [&](uint32_t netns) -> const rules::HostFacts& { return run.facts->at(netns); };
+  in.variants = core_.host().variants;
+  in.resolve = [&](model::Blocker& b) { owners.resolve(b); };
+  in.user = core_.host().names(0).user;
+  in.now = monotonic_now();
+  in.watched_since = watched_since_;
+  if (run.query.idle_s) in.idle = MonoNs{*run.query.idle_s} * 1'000'000'000;
+  Answer answer;
+  answer.findings = audit::audit(in, &answer.by_age);
+  std::erase_if(answer.findings,
+                [&](const model::Finding& f) { return !run.query.filter.matches(f); });
+  std::ranges::for_each(answer.findings, shorten);
+  std::exchange(run.done, {})(std::move(answer));
 }
 
 } // namespace bindlens::app

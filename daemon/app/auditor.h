@@ -1,14 +1,43 @@
 #pragma once
 
 #include "core.h"
+#include "facts_reader.h"
 
 #include <bindlens/server/backend.h>
 
 namespace bindlens::app {
 
-// Answers /v1/audit: a walk of all tables and a sweep over all descriptors side by
-// side, then the checks. `watched_since`: when the daemon began to see binds.
-void audit_host(Core& core, MonoNs watched_since, server::Backend::AuditQuery query,
-                server::Backend::Done<std::vector<model::Finding>> done);
+// Audits the host: a walk of all tables, a sweep over all descriptors and what
+// namespaces are like, side by side; then the checks.
+class Auditor {
+ public:
+  struct Answer {
+    std::vector<model::Finding> findings;
+    std::optional<MonoNs> by_age; // as audit() says
+  };
+  using Done = std::function<void(Result<Answer>)>;
+
+  // `watched_since`: when the daemon began to see binds.
+  Auditor(boost::asio::io_context& io, Core& core, MonoNs watched_since)
+      : core_(core), facts_(io), watched_since_(watched_since) {}
+
+  // What the kernel allows to be audited; the error says why nothing.
+  [[nodiscard]] Result<void> possible() const;
+  // For a client: the whole of it as it is now.
+  void audit(server::Backend::AuditQuery query,
+             server::Backend::Done<std::vector<model::Finding>> done);
+  // For the daemon itself: its sweep waits for its turn, and a changed sysctl is
+  // seen a minute late.
+  void audit_in_turn(Done done);
+
+ private:
+  struct Run;
+  void start(std::shared_ptr<Run> run);
+  void finish(Run& run);
+
+  Core& core_;
+  FactsReader facts_;
+  MonoNs watched_since_;
+};
 
 } // namespace bindlens::app

@@ -1,6 +1,5 @@
 #include "backend.h"
 
-#include "auditor.h"
 #include "checker.h"
 #include "listing.h"
 #include "status.h"
@@ -25,10 +24,16 @@ void add_differences(protocol::VerifyReport& report, std::string_view kind, std:
 
 } // namespace
 
-DaemonBackend::DaemonBackend(Core& core, kernel::Session& session, kernel::Namespaces& namespaces,
-                             const kernel::Calibration& calibration)
+DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Session& session,
+                             kernel::Namespaces& namespaces, const kernel::Calibration& calibration,
+                             uint32_t audit_interval_s)
     : core_(core), session_(session), namespaces_(namespaces), calibration_(calibration),
-      started_at_(monotonic_now()) {}
+      started_at_(monotonic_now()), auditor_(io, core, started_at_),
+      watch_(io, core, auditor_, audit_interval_s) {}
+
+void DaemonBackend::watch_findings() {
+  watch_.start();
+}
 
 void DaemonBackend::list_sockets(SocketQuery query,
                                  Done<std::unique_ptr<server::SocketCursor>> done) {
@@ -93,7 +98,9 @@ std::shared_ptr<void> DaemonBackend::subscribe(EventSink sink) {
 
 protocol::Status DaemonBackend::status() {
   core_.catch_up();
-  return make_status(core_, session_, calibration_, started_at_);
+  protocol::Status s = make_status(core_, session_, calibration_, started_at_);
+  s.audit = watch_.status();
+  return s;
 }
 
 void DaemonBackend::verify(Done<protocol::VerifyReport> done) {
@@ -121,7 +128,7 @@ void DaemonBackend::check(const protocol::CheckRequest& request, server::Peer pe
 
 void DaemonBackend::audit(AuditQuery query, Done<std::vector<model::Finding>> done) {
   core_.catch_up();
-  audit_host(core_, started_at_, std::move(query), std::move(done));
+  auditor_.audit(std::move(query), std::move(done));
 }
 
 void DaemonBackend::timewait(model::Filter filter, Done<model::TimeWaitTable> done) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "audit_watch.h"
+#include "auditor.h"
 #include "core.h"
 
 #include <bindlens/kernel/calibration.h>
@@ -10,8 +12,12 @@ namespace bindlens::app {
 // Answers the API's questions from the core.
 class DaemonBackend : public server::Backend {
  public:
-  DaemonBackend(Core& core, kernel::Session& session, kernel::Namespaces& namespaces,
-                const kernel::Calibration& calibration);
+  DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Session& session,
+                kernel::Namespaces& namespaces, const kernel::Calibration& calibration,
+                uint32_t audit_interval_s);
+
+  // Begins to look for findings by itself, if that was asked for.
+  void watch_findings();
 
   void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override;
   void failures(model::Filter filter, Done<Failures> done) override;
@@ -38,6 +44,8 @@ class DaemonBackend : public server::Backend {
   kernel::Namespaces& namespaces_;
   const kernel::Calibration& calibration_;
   MonoNs started_at_;
+  Auditor auditor_;
+  AuditWatch watch_;
 };
 
 } // namespace bindlens::app

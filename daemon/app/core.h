@@ -53,6 +53,9 @@ class Core {
   };
   Result<Snapshot> snapshot();
 
+  // Keeps an event and tells it to those who follow: also what does not come from
+  // the kernel.
+  void publish(model::Event e);
   using EventSink = std::function<void(const model::Event&)>;
   [[nodiscard]] std::shared_ptr<void> subscribe(EventSink sink);
 
@@ -103,7 +106,6 @@ class Core {
   void on_record(std::span<const std::byte> bytes);
   void note_losses();
   void resync();
-  void publish(model::Event e);
   void take_refusal(model::RefusedCall refused);
   void diagnose_waiting();
   void add_releases(model::Failure& failure);

@@ -149,7 +149,8 @@ Result<void> Daemon::open() {
   facts = std::make_unique<kernel::HostFactsCache>(own_programs(*session), facts_max_age);
   core = std::make_unique<Core>(io, *session, *source,
                                 make_host_view(*facts, namespaces, calibration.variants), options);
-  backend = std::make_unique<DaemonBackend>(*core, *session, namespaces, calibration);
+  backend = std::make_unique<DaemonBackend>(io, *core, *session, namespaces, calibration,
+                                            options.audit_interval_s);
   server::Options server_options;
   server_options.warn = [](const std::string& text) { spdlog::warn("{}, ignoring", text); };
   server = std::make_unique<server::Server>(io, *backend, *std::move(socket), server_options);
@@ -171,6 +172,7 @@ Result<void> Daemon::serve() {
   if (auto dropped = drop_privileges(); !dropped)
     spdlog::warn("{}, ignoring", dropped.error().text);
   core->look_for_owners();
+  backend->watch_findings();
   // What loading took - the kernel's type information above all - goes back.
   ::malloc_trim(0);
   io.run();

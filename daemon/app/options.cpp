@@ -54,6 +54,9 @@ void add_flags(CLI::App& app, Options& o, std::string& tier, std::vector<std::st
   app.add_option("--verify-interval", o.verify_interval_s,
                  "Seconds between checks of the table against the kernel, 0 = never")
       ->capture_default_str();
+  app.add_option("--audit-interval", o.audit_interval_s,
+                 "Seconds between audits while sockets come and go, 0 = only when a client asks")
+      ->capture_default_str();
   app.add_flag("--check-config", o.check_config, "Check options and configuration, then exit");
 }
 

@@ -20,6 +20,7 @@ struct Options {
   uint32_t failure_memory = 8u << 20; // bytes
   uint32_t max_failures = 10'000;     // entries, identical ones folded
   uint32_t verify_interval_s = 60;    // 0: never
+  uint32_t audit_interval_s = 5;      // 0: only when a client asks
   bool check_config = false;
 };
 

@@ -7,7 +7,7 @@
 
 namespace bindlens::audit {
 
-std::vector<model::Finding> audit(const Input& in) {
+std::vector<model::Finding> audit(const Input& in, std::optional<MonoNs>* by_age) {
   Report report(in);
   for (const model::Bucket& bucket : in.view->buckets) {
     if (bucket.l3mdev != 0) continue;
@@ -18,6 +18,7 @@ std::vector<model::Finding> audit(const Input& in) {
     find_closing(report, bucket);
   }
   find_exhaustion(report);
+  if (by_age != nullptr) *by_age = report.by_age();
   auto findings = report.take();
   const auto key = [](const model::Finding& f) {
     return std::tuple(-static_cast<int>(f.severity), f.id, f.netns, f.proto, f.port);

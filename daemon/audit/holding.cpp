@@ -44,7 +44,10 @@ void find_bound_not_listening(Report& report, const model::Bucket& bucket) {
   for (const Socket& s : bucket.sockets) {
     if (s.state != State::bound || !is_deliberate(s)) continue;
     const MonoNs time = idle_time(report, s);
-    if (time < report.input().idle) continue;
+    if (time < report.input().idle) {
+      report.expect_at(report.input().now + report.input().idle - time);
+      continue;
+    }
     idle.push_back(&s);
     longest = std::max(longest, time);
   }

@@ -3,6 +3,8 @@
 #include <bindlens/audit/audit.h>
 #include <bindlens/rules/explain.h>
 
+#include <algorithm>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -40,6 +42,10 @@ class Report {
   // `sockets`: at least one.
   void add(Words words, const Sockets& sockets);
 
+  // Something will be a finding at that time, unless it changes.
+  void expect_at(MonoNs time) { by_age_ = by_age_ ? std::min(*by_age_, time) : time; }
+  [[nodiscard]] std::optional<MonoNs> by_age() const { return by_age_; }
+
   [[nodiscard]] std::vector<model::Finding> take() { return std::move(findings_); }
 
  private:
@@ -48,6 +54,7 @@ class Report {
   const Input& in_;
   std::unordered_map<const model::Socket*, model::Blocker> owners_;
   std::vector<model::Finding> findings_;
+  std::optional<MonoNs> by_age_;
 };
 
 // "tcp 0.0.0.0:80"

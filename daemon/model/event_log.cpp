@@ -11,13 +11,31 @@ size_t size_of(const ProcessRef& p) {
   return p ? sizeof *p : 0;
 }
 
-size_t size_of(const Failure& f) {
-  size_t n = sizeof f + f.explanation.size() + size_of(f.process);
-  for (const std::string& a : f.advice)
-    n += sizeof(std::string) + a.size();
-  for (const Blocker& b : f.blockers)
+size_t size_of(const std::vector<std::string>& texts) {
+  size_t n = 0;
+  for (const std::string& text : texts)
+    n += sizeof text + text.size();
+  return n;
+}
+
+size_t size_of(const std::vector<Blocker>& blockers) {
+  size_t n = 0;
+  for (const Blocker& b : blockers)
     n += sizeof b + b.holders.size() * (sizeof(Holder) + sizeof(Process)) + size_of(b.binder);
   return n;
+}
+
+size_t size_of(const Failure& f) {
+  return sizeof f + f.explanation.size() + size_of(f.process) + size_of(f.advice) +
+         size_of(f.blockers);
+}
+
+size_t size_of(const std::shared_ptr<const Finding>& f) {
+  if (!f) return 0;
+  size_t n = sizeof *f + f->summary.size() + f->detail.size() + f->subject.size();
+  for (const Delivery& d : f->deliveries)
+    n += sizeof d + d.destination.size() + d.receiver.size();
+  return n + size_of(f->advice) + size_of(f->sockets);
 }
 
 } // namespace
@@ -25,9 +43,12 @@ size_t size_of(const Failure& f) {
 const Event& EventLog::add(Event e) {
   e.id = next_id_++;
   if (e.type == EventType::release) releases_.note(e.socket.id, e.time);
+  findings_bytes_ += size_of(e.finding);
   events_.push_back(std::move(e));
-  while (events_.size() > 1 && bytes() > max_bytes_)
+  while (events_.size() > 1 && bytes() > max_bytes_) {
+    findings_bytes_ -= size_of(events_.front().finding);
     events_.pop_front();
+  }
   return events_.back();
 }
 

@@ -56,10 +56,17 @@ bool Filter::matches(const Failure& f) const {
          matches(f.process, {});
 }
 
+bool Filter::matches(const Finding& f) const {
+  return std::any_of(f.sockets.begin(), f.sockets.end(), [&](const Blocker& b) {
+    return matches(b.socket) && matches(b.binder, b.holders);
+  });
+}
+
 bool Filter::matches(const Event& e) const {
   if (!any_of_or_empty(types, e.type) || !in_time(*this, e.time, e.time)) return false;
   if (e.type == EventType::gap) return true; // whoever filters must still learn of a loss
   if (e.type == EventType::fail) return matches(*e.failure);
+  if (e.type == EventType::audit) return matches(*e.finding);
   return matches(e.socket) && matches(e.process, {});
 }
 

@@ -105,6 +105,9 @@ void append_event(std::string& out, const model::Event& e, const Names& names) {
     json.number("lost", e.lost);
   } else if (e.type == model::EventType::fail) {
     if (e.failure) write_failure(json, *e.failure, names, offset);
+  } else if (e.type == model::EventType::audit) {
+    json.flag("resolved", e.resolved);
+    if (e.finding) write_finding(json.value("finding"), *e.finding, names);
   } else if (is_about_socket(e.type)) {
     const FoundNames found(names, e.socket.uid, e.socket.netns, e.socket.dev);
     write_socket(json, e.socket, found.view());

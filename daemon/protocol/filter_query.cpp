@@ -141,7 +141,7 @@ Complaint take_until(FilterSpec& s, std::string_view v, WallNs now) {
 Complaint take_type(FilterSpec& s, std::string_view v, WallNs) {
   return take_list(s.types, v, model::parse_event_type,
                    "bind, autobind, listen, connect, release, fail, timewait-reuse, "
-                   "reuseport-join, reuseport-leave, gap");
+                   "reuseport-join, reuseport-leave, audit, gap");
 }
 
 Complaint take_rule(FilterSpec& s, std::string_view v, WallNs) {

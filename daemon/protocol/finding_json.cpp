@@ -23,7 +23,7 @@ void append_delivery(std::string& out, const model::Delivery& d) {
 
 } // namespace
 
-void append_finding(std::string& out, const model::Finding& f, const Names& names) {
+void write_finding(std::string& out, const model::Finding& f, const Names& names) {
   const std::string netns = names.netns(f.netns);
   const int64_t offset = wall_offset();
   ObjectWriter json(out);
@@ -44,6 +44,10 @@ void append_finding(std::string& out, const model::Finding& f, const Names& name
   append_array(json.value("advice"), f.advice,
                [](std::string& to, const std::string& text) { append_quoted(to, text); });
   json.end();
+}
+
+void append_finding(std::string& out, const model::Finding& f, const Names& names) {
+  write_finding(out, f, names);
   out += '\n';
 }
 

@@ -187,6 +187,31 @@ FailureView failure_of(const json& object) {
   return f;
 }
 
+FindingView finding_of(const json& object) {
+  const Members m(object);
+  FindingView f;
+  m.take("id", f.id);
+  m.take("severity", f.severity);
+  m.take("summary", f.summary);
+  m.take("detail", f.detail);
+  m.take("proto", f.proto);
+  m.take("port", f.port);
+  m.take("netns", f.netns);
+  m.take("netns_name", f.netns_name);
+  m.take("key", f.key);
+  m.take_list("delivery", f.delivery, [](const json& item) {
+    FindingView::Delivery d;
+    const Members members(item);
+    members.take("destination", d.destination);
+    members.take("receiver", d.receiver);
+    return d;
+  });
+  m.take_list("sockets", f.sockets, socket_of);
+  m.take("sockets_left_out", f.sockets_left_out);
+  m.take_texts("advice", f.advice);
+  return f;
+}
+
 EventView event_of(const json& object) {
   const Members m(object);
   EventView e;
@@ -198,6 +223,9 @@ EventView event_of(const json& object) {
   if (e.type == "fail") {
     e.failure = failure_of(object);
     e.process = e.failure->process;
+  } else if (e.type == "audit") {
+    m.take("resolved", e.resolved);
+    m.take_object("finding", e.finding, finding_of);
   } else if (e.type != "gap") {
     e.socket = socket_of(object);
     m.take_object("process", e.process, process_of);
@@ -224,6 +252,16 @@ StatusView::Variant variant_of(const json& object) {
   m.take("decided_by", v.decided_by);
   m.take("assumed", v.assumed);
   return v;
+}
+
+StatusView::Audit audit_of(const json& object) {
+  const Members m(object);
+  StatusView::Audit a;
+  m.take("interval_s", a.interval_s);
+  m.take("runs", a.runs);
+  m.take("cpu_ns", a.cpu_ns);
+  m.take("findings", a.findings);
+  return a;
 }
 
 StatusView status_of(const json& object) {
@@ -256,6 +294,7 @@ StatusView status_of(const json& object) {
     failures.take("seen", s.failures_seen);
     failures.take("kept", s.failures_kept);
   }
+  m.take_object("audit", s.audit, audit_of);
   m.take("history", s.history);
   m.take_list("hooks", s.hooks, hook_of);
   m.take_texts("observed", s.observed);
@@ -295,31 +334,6 @@ CheckView check_of(const json& object) {
   m.take_texts("minimal_change", c.minimal_change);
   m.take_texts("unknown", c.unknown);
   return c;
-}
-
-FindingView finding_of(const json& object) {
-  const Members m(object);
-  FindingView f;
-  m.take("id", f.id);
-  m.take("severity", f.severity);
-  m.take("summary", f.summary);
-  m.take("detail", f.detail);
-  m.take("proto", f.proto);
-  m.take("port", f.port);
-  m.take("netns", f.netns);
-  m.take("netns_name", f.netns_name);
-  m.take("key", f.key);
-  m.take_list("delivery", f.delivery, [](const json& item) {
-    FindingView::Delivery d;
-    const Members members(item);
-    members.take("destination", d.destination);
-    members.take("receiver", d.receiver);
-    return d;
-  });
-  m.take_list("sockets", f.sockets, socket_of);
-  m.take("sockets_left_out", f.sockets_left_out);
-  m.take_texts("advice", f.advice);
-  return f;
 }
 
 template <typename Read>

@@ -33,4 +33,7 @@ void append_blocker(std::string& out, const model::Blocker& b, const Names& name
 // The same socket where it stands in nobody's way: without relation and rule.
 void append_owned(std::string& out, const model::Blocker& b, const Names& names, int64_t offset);
 
+// The object of append_finding(), without a newline.
+void write_finding(std::string& out, const model::Finding& f, const Names& names);
+
 } // namespace bindlens::protocol

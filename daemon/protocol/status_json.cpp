@@ -76,6 +76,15 @@ void append_failures(std::string& out, const Status& s) {
   json.end();
 }
 
+void append_audit(std::string& out, const Status::Audit& a) {
+  ObjectWriter json(out);
+  json.number("interval_s", a.interval_s);
+  json.number("runs", a.runs);
+  json.number("cpu_ns", a.cpu_ns);
+  json.number("findings", a.findings);
+  json.end();
+}
+
 void append_text(std::string& out, const std::string& text) {
   append_quoted(out, text);
 }
@@ -102,6 +111,7 @@ std::string to_json(const Status& s) {
   append_table(json.value("table"), s);
   append_events(json.value("events"), s);
   append_failures(json.value("failures"), s);
+  append_audit(json.value("audit"), s.audit);
   json.known_text("history", s.history);
   append_array(json.value("hooks"), s.hooks, append_hook);
   append_array(json.value("observed"), s.observed, append_text);

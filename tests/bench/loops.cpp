@@ -160,6 +160,52 @@ void measure_bind(Bench& bench) {
                         "socket that had the port before");
 }
 
+// Sums, not medians: an audit falls on few slices of many.
+double mean_of(const Loop& loop) {
+  const auto turns = static_cast<double>(loop.turns_per_slice) * loop.slices;
+  const uint64_t start = read_clock_ns(CLOCK_MONOTONIC);
+  for (int slice = 0; slice < loop.slices; ++slice)
+    for (size_t i = 0; i < loop.turns_per_slice; ++i)
+      loop.turn();
+  return static_cast<double>(read_clock_ns(CLOCK_MONOTONIC) - start) / turns / 1e9;
+}
+
+// With as many sockets as the host may have, and an audit as soon as its share of
+// the time allows.
+void measure_upkeep(Bench& bench) {
+  bench.report.heading("Loop of socket, bind, close while the daemon looks for findings");
+  const Holders holders(bench.scale);
+  Binder binder;
+  const Loop loop{[&] { binder.bind_once(); }, bench.scale.binds_per_slice,
+                  bench.scale.upkeep_slices};
+  Samples without, auditing;
+  uint64_t audits = 0;
+  uint64_t cpu_ns = 0;
+  double seconds = 0;
+  for (int round = 0; round < bench.scale.upkeep_rounds; ++round) {
+    {
+      const Daemon daemon(bench, 0);
+      without.add(mean_of(loop));
+    }
+    const Daemon daemon(bench, 1);
+    const double start = now_seconds();
+    auditing.add(mean_of(loop));
+    seconds += now_seconds() - start;
+    const auto status = daemon.status();
+    audits += status.audit->runs;
+    cpu_ns += status.audit->cpu_ns;
+  }
+  const double ratio = auditing.median() / without.median();
+  bench.report.detail("without audits  " + describe(without, Unit::microseconds));
+  bench.report.detail("with audits     " + describe(auditing, Unit::microseconds));
+  bench.report.detail(thousands(audits) + " audits in " + number(seconds, 0) + " s, " +
+                      number(static_cast<double>(cpu_ns) / 1e9 / seconds * 100, 2) +
+                      " % of a processor, what the daemon did meanwhile for the binds included");
+  bench.report.line("socket+bind+close, daemon auditing " + thousands(bench.scale.sockets()) +
+                        " sockets",
+                    number(ratio, 3) + " x the time", "<= 1.02 x", ratio <= 1.02);
+}
+
 void measure_connect(Bench& bench) {
   bench.report.heading("Loop of socket, connect, accept, close, close");
   const Listener listener;

@@ -28,6 +28,7 @@ constexpr std::array benchmarks{
     Benchmark{"start", measure_start, "start of the daemon to ready"},
     Benchmark{"memory", measure_memory, "resident memory of the daemon"},
     Benchmark{"bind", measure_bind, "socket+bind+close with and without the daemon"},
+    Benchmark{"upkeep", measure_upkeep, "socket+bind+close while the daemon audits and while not"},
     Benchmark{"connect", measure_connect, "connect+accept+close with and without the daemon"},
     Benchmark{"storm", measure_storm, "binds as fast as two processes make them"},
 };
@@ -47,6 +48,8 @@ Scale smoke_scale() {
           .quick_rounds = 1,
           .attach_rounds = 1,
           .slices = 2,
+          .upkeep_rounds = 1,
+          .upkeep_slices = 2,
           .binds_per_slice = 100,
           .connects_per_slice = 100,
           .storm_binds = 4000};

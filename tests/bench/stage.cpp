@@ -103,14 +103,17 @@ Holders::Holders(const Scale& scale) {
               " descriptors per process allowed?");
 }
 
-Daemon::Daemon(const Bench& bench) : socket_(bench.directory + "/socket") {
+Daemon::Daemon(const Bench& bench, uint32_t audit_interval_s)
+    : socket_(bench.directory + "/socket") {
   const std::string ready = bench.directory + "/ready";
   ::unlink(ready.c_str());
+  const std::string interval = std::to_string(audit_interval_s);
   const double start = now_seconds();
   child_ = Child::fork([&] {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    // The findings among the sockets of a benchmark are warnings.
     ::execl(bench.daemon.c_str(), "bindlensd", "--socket", socket_.c_str(), "--ready-file",
-            ready.c_str(), "--log-level", "warning", nullptr);
+            ready.c_str(), "--log-level", "error", "--audit-interval", interval.c_str(), nullptr);
     return 127;
   });
   while (!exists(ready)) {

@@ -20,6 +20,8 @@ struct Scale {
   int quick_rounds = 30; // of commands that take milliseconds
   int attach_rounds = 7; // daemon attached, daemon gone
   int slices = 20;       // of a loop, per round
+  int upkeep_rounds = 5; // daemon that audits by itself, daemon that does not
+  int upkeep_slices = 300;
   size_t binds_per_slice = 5'000;
   size_t connects_per_slice = 1'500;
   size_t storm_binds = 2'000'000; // over all processes
@@ -61,7 +63,7 @@ class Holders {
 class Daemon {
  public:
   // Returns when it is ready.
-  explicit Daemon(const Bench& bench);
+  explicit Daemon(const Bench& bench, uint32_t audit_interval_s = 5);
   [[nodiscard]] double seconds_to_ready() const { return seconds_to_ready_; }
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
   [[nodiscard]] const std::string& socket() const { return socket_; }
@@ -82,6 +84,7 @@ void measure_lookup(Bench& bench);
 void measure_check(Bench& bench);
 void measure_audit(Bench& bench);
 void measure_bind(Bench& bench);
+void measure_upkeep(Bench& bench);
 void measure_connect(Bench& bench);
 void measure_storm(Bench& bench);
 void measure_memory(Bench& bench);

@@ -59,7 +59,7 @@ class Scene {
     return *std::ranges::find(view_.buckets, port, &model::Bucket::port);
   }
 
-  [[nodiscard]] std::vector<model::Finding> run() const {
+  [[nodiscard]] std::vector<model::Finding> run(std::optional<MonoNs>* by_age = nullptr) const {
     Input in;
     in.view = &view_;
     in.facts = [this](uint32_t) -> const rules::HostFacts& { return facts; };
@@ -67,7 +67,12 @@ class Scene {
     in.user = [](uint32_t uid) { return uid == 33 ? std::string("www-data") : std::string(); };
     in.now = now;
     in.watched_since = 100 * second;
-    return audit(in);
+    return audit(in, by_age);
+  }
+  [[nodiscard]] std::optional<MonoNs> by_age() const {
+    std::optional<MonoNs> time;
+    (void)run(&time);
+    return time;
   }
   // "severity id port", in order.
   [[nodiscard]] Strings told() const {

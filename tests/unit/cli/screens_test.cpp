@@ -208,6 +208,29 @@ TEST_F(Screens, EventsAreLines) {
             "\033[33mMar 01 03:11:07.000000  gap        1,200 events lost here\033[0m\n");
 }
 
+TEST_F(Screens, EventsOfFindings) {
+  EventView e;
+  e.time = now;
+  e.type = "audit";
+  e.finding.emplace();
+  e.finding->id = "linger-zero";
+  e.finding->severity = "warning";
+  e.finding->summary = "nginx[812] closes connections of tcp 0.0.0.0:80 with RST";
+  e.finding->netns_name = "host";
+  EXPECT_EQ(event_line(e, {.width = 0, .color = true}),
+            "\033[33mMar 01 03:11:07.000000  audit      warning  linger-zero  "
+            "nginx[812] closes connections of tcp 0.0.0.0:80 with RST\033[0m\n");
+  EXPECT_EQ(display_width(event_line(e, {.width = 60})), 61u) << "60 and the newline";
+  e.finding->severity = "critical";
+  EXPECT_TRUE(event_line(e, {.width = 0, .color = true}).starts_with("\033[1;31m"));
+  e.resolved = true;
+  e.finding->netns_name.clear();
+  e.finding->netns = 7;
+  EXPECT_EQ(event_line(e, {.width = 0, .color = true}),
+            "Mar 01 03:11:07.000000  audit      gone  linger-zero  "
+            "nginx[812] closes connections of tcp 0.0.0.0:80 with RST  netns 7\n");
+}
+
 TEST_F(Screens, Status) {
   StatusView s;
   s.version = "0.1.0";
@@ -222,6 +245,7 @@ TEST_F(Screens, Status) {
   s.events_seen = 88120;
   s.failures_seen = 12;
   s.failures_kept = 9;
+  s.audit = {.interval_s = 5, .runs = 12, .cpu_ns = 36'000'000, .findings = 3};
   s.history = "memory";
   s.hooks = {{"bind", "tracepoint", "attached", "", ""},
              {"listen", "tracepoint", "attached", "", ""},
@@ -237,6 +261,7 @@ table          1,204 sockets in 7 namespaces, verified 41 s ago, 0 differences;
                last snapshot by walk in 31 ms
 events         88,120 seen, 0 lost, 0 resyncs
 failures       12 seen; kept in memory: 9 failures, 0 events
+findings       3 known; looked for 12 times, 3.0 ms of a processor each
 hooks          tracepoint: bind, listen
                release unavailable: kprobes are not built in; found by the next
                walk

@@ -78,6 +78,24 @@ TEST(EventLog, KeepsTheNewestWhateverTheLimit) {
   EXPECT_EQ(ids(log.select({})), (Ids{2}));
 }
 
+// A finding is larger than the event that tells of it.
+TEST(EventLog, CountsTheMemoryOfFindings) {
+  auto finding = std::make_shared<Finding>();
+  finding->sockets.resize(32);
+  Event e;
+  e.type = EventType::audit;
+  e.finding = finding;
+  EventLog log(10 * 32 * sizeof(Blocker));
+  for (int i = 0; i < 100; ++i)
+    log.add(e);
+  EXPECT_GE(log.size(), 5u);
+  EXPECT_LT(log.size(), 10u);
+  EXPECT_LE(log.bytes(), 10 * 32 * sizeof(Blocker));
+  for (uint16_t port = 1; port < 2000; ++port)
+    log.add(bind_of(port));
+  EXPECT_EQ(log.bytes(), log.size() * sizeof(Event)) << "the findings are gone";
+}
+
 TEST(RecentReleases, KnowsTheLastOfEachSocket) {
   RecentReleases releases;
   releases.note(1, 100);

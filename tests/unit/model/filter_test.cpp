@@ -244,5 +244,29 @@ TEST(Ports, NameThePartThatIsWrong) {
   }
 }
 
+TEST(Filter, OfFindingsLooksAtEachSocketWithItsProcesses) {
+  auto finding = std::make_shared<Finding>();
+  finding->sockets.resize(2);
+  finding->sockets[0].socket = SocketOf(1, 80).s;
+  finding->sockets[0].binder = process(5, "nginx");
+  finding->sockets[1].socket = SocketOf(2, 81).s;
+  finding->sockets[1].holders = {{process(6, "node"), 3}};
+  Event e;
+  e.type = EventType::audit;
+  e.finding = finding;
+  Filter f;
+  f.types = {EventType::audit};
+  EXPECT_TRUE(f.matches(e));
+  f.ports = {{81, 81}};
+  EXPECT_TRUE(f.matches(e));
+  f.comm = "node";
+  EXPECT_TRUE(f.matches(e));
+  f.comm = "nginx";
+  EXPECT_FALSE(f.matches(e)) << "which has the other socket";
+  f = {};
+  f.types = {EventType::bind};
+  EXPECT_FALSE(f.matches(e));
+}
+
 } // namespace
 } // namespace bindlens::model

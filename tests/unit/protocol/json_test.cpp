@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bindlens::protocol {
@@ -325,8 +326,41 @@ TEST(EventJson, ComesBackByType) {
   EXPECT_FALSE(back->reason.empty());
 }
 
+TEST(EventJson, OfAFindingComesBackWhole) {
+  model::Finding f;
+  f.id = model::FindingId::linger_zero;
+  f.severity = model::Severity::warning;
+  f.port = 80;
+  f.netns = 7;
+  f.subject = "tcp 80 nginx";
+  f.sockets.resize(1);
+  f.sockets[0].socket = make_socket("127.0.0.1:80");
+  model::Event e;
+  e.id = 9;
+  e.type = model::EventType::audit;
+  e.finding = std::make_shared<const model::Finding>(f);
+  for (const bool resolved : {false, true}) {
+    e.resolved = resolved;
+    std::string text;
+    append_event(text, e, FixedNames());
+    EXPECT_EQ(keys(ordered_json::parse(text)),
+              (std::vector<std::string>{"id", "time", "type", "resolved", "finding"}));
+    EXPECT_EQ(std::ranges::count(text, '\n'), 1);
+    const auto back = read_event(text);
+    ASSERT_TRUE(back.has_value()) << back.error().text;
+    EXPECT_EQ(back->type, "audit");
+    EXPECT_EQ(back->resolved, resolved);
+    ASSERT_TRUE(back->finding);
+    EXPECT_EQ(back->finding->id, "linger-zero") << "the id of the event is another one";
+    EXPECT_EQ(back->id, 9u);
+    EXPECT_EQ(back->finding->key, "linger-zero web-1 tcp 80 nginx");
+    EXPECT_EQ(back->finding->sockets.size(), 1u);
+  }
+}
+
 TEST(StatusJson, ComesBackWhole) {
   Status s;
+  s.audit = {5, 12, 36'000'000, 3};
   s.version = "0.1.0";
   s.tier = "tracepoint";
   s.sockets = 1204;
@@ -349,6 +383,11 @@ TEST(StatusJson, ComesBackWhole) {
   EXPECT_EQ(v->verified_ago_ns, 41u);
   EXPECT_FALSE(v->complete);
   EXPECT_EQ(v->failures_kept, 3u);
+  ASSERT_TRUE(v->audit);
+  EXPECT_EQ(v->audit->interval_s, 5u);
+  EXPECT_EQ(v->audit->runs, 12u);
+  EXPECT_EQ(v->audit->cpu_ns, 36'000'000u);
+  EXPECT_EQ(v->audit->findings, 3u);
   ASSERT_EQ(v->hooks.size(), 2u);
   EXPECT_EQ(v->hooks[1].state, "failed");
   EXPECT_EQ(v->hooks[1].effect, "found later");

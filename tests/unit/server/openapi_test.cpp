@@ -157,6 +157,13 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
     server_.backend().findings = {finding};
   });
   expect_described("/v1/audit", "Finding");
+  server_.in_loop([&] {
+    model::Event e;
+    e.type = model::EventType::audit;
+    e.finding = std::make_shared<const model::Finding>(server_.backend().findings[0]);
+    server_.backend().kept_events = {e};
+  });
+  expect_described("/v1/events", "Event");
   expect_described("/v1/status", "Status");
   expect_described("/v1/verify", "VerifyReport");
   expect_described("/v1/nowhere", "Error");

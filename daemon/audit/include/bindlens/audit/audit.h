@@ -6,6 +6,7 @@
 #include <bindlens/rules/variants.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,9 @@ struct Input {
   MonoNs idle = usual_idle;
 };
 
-// The most severe first. Sockets in a VRF are left aside.
-[[nodiscard]] std::vector<model::Finding> audit(const Input& in);
+// The most severe first. Sockets in a VRF are left aside. `by_age`, if given: when
+// the next one will be there though nothing changes; left alone when none will.
+[[nodiscard]] std::vector<model::Finding> audit(const Input& in,
+                                                std::optional<MonoNs>* by_age = nullptr);
 
 } // namespace bindlens::audit

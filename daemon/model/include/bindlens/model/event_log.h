@@ -37,11 +37,12 @@ class EventLog {
     return releases_.find(id, since);
   }
   [[nodiscard]] size_t size() const { return events_.size(); }
-  [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event); }
+  [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event) + findings_bytes_; }
   [[nodiscard]] uint64_t seen() const { return next_id_ - 1; }
 
  private:
   size_t max_bytes_;
+  size_t findings_bytes_ = 0; // of those that the events tell of
   uint64_t next_id_ = 1;
   std::deque<Event> events_;
   RecentReleases releases_;

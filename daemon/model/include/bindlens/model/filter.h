@@ -39,6 +39,8 @@ struct Filter {
   [[nodiscard]] bool matches(const ProcessRef& binder, std::span<const Holder> holders) const;
   [[nodiscard]] bool needs_processes() const;
   [[nodiscard]] bool matches(const Failure& f) const;
+  // One of its sockets matches.
+  [[nodiscard]] bool matches(const Finding& f) const;
   [[nodiscard]] bool matches(const Event& e) const;
   // The one port asked for, if it is one.
   [[nodiscard]] std::optional<uint16_t> single_port() const;

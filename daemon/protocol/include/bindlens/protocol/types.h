@@ -59,6 +59,14 @@ struct Status {
   uint64_t snapshot_ns = 0;     // how long the last whole one took
   uint64_t verified_ago_ns = 0; // 0 = not yet
   uint64_t verify_differences = 0;
+  // Audits that the daemon makes by itself.
+  struct Audit {
+    uint32_t interval_s = 0; // 0: it makes none
+    uint64_t runs = 0;
+    uint64_t cpu_ns = 0; // of one processor, all of them together
+    uint64_t findings = 0;
+  };
+  Audit audit;
   std::string history; // "memory" while nothing is written to disk
   std::vector<HookStatus> hooks;
   std::vector<std::string> observed;

@@ -72,13 +72,29 @@ struct FailureView {
   bool complete = true;
 };
 
+struct FindingView {
+  std::string id, severity, summary, detail, proto;
+  uint16_t port = 0; // 0 = about no one port
+  uint32_t netns = 0;
+  std::string netns_name, key;
+  struct Delivery {
+    std::string destination, receiver;
+  };
+  std::vector<Delivery> delivery;
+  std::vector<SocketView> sockets;
+  uint64_t sockets_left_out = 0;
+  std::vector<std::string> advice;
+};
+
 struct EventView {
   uint64_t id = 0; // 0 for what the daemon says about this stream itself
   WallNs time = 0;
   std::string type;
-  SocketView socket;                  // all but fail and gap
+  SocketView socket;                  // all but fail, audit and gap
   std::optional<ProcessView> process; // who called
   std::optional<FailureView> failure; // fail
+  std::optional<FindingView> finding; // audit
+  bool resolved = false;              // audit: it is not there any more
   uint64_t lost = 0;                  // gap
   std::string reason;                 // gap
 };
@@ -94,6 +110,11 @@ struct StatusView {
   uint64_t differences = 0;
   uint64_t events_seen = 0, events_lost = 0, skipped_runs = 0, resyncs = 0, events_kept = 0;
   uint64_t failures_seen = 0, failures_kept = 0;
+  struct Audit {
+    uint32_t interval_s = 0; // 0: only when asked
+    uint64_t runs = 0, cpu_ns = 0, findings = 0;
+  };
+  std::optional<Audit> audit;
   struct Hook {
     std::string name, tier, state, detail, effect;
   };
@@ -123,20 +144,6 @@ struct CheckView {
   std::string error, rule, explanation;
   std::vector<SocketView> holders;
   std::vector<std::string> advice, minimal_change, unknown;
-};
-
-struct FindingView {
-  std::string id, severity, summary, detail, proto;
-  uint16_t port = 0; // 0 = about no one port
-  uint32_t netns = 0;
-  std::string netns_name, key;
-  struct Delivery {
-    std::string destination, receiver;
-  };
-  std::vector<Delivery> delivery;
-  std::vector<SocketView> sockets;
-  uint64_t sockets_left_out = 0;
-  std::vector<std::string> advice;
 };
 
 // One line, or one document, of an answer. They fail on what is no JSON object
