@@ -14,6 +14,7 @@
 #include "hooks_kprobe.h"
 #include "hooks_tracepoint.h"
 #include "hooks_trampoline.h"
+#include "members.h"
 #include "owners.h"
 #include "release.h"
 #include "walk.h"

@@ -74,6 +74,22 @@ struct file___before_6_13 {
 struct sock_reuseport___from_5_14 {
   __u16 num_closed_socks;
 };
+struct netns_ipv4___from_5_14 {
+  __u8 sysctl_tcp_migrate_req;
+};
+struct net___from_5_14 {
+  struct netns_ipv4___from_5_14 ipv4;
+};
+
+/* 6.18: UDP sockets count their drops per NUMA node, beside the socket ("udp: use
+ * numa_drop_counters"); the pointer is NULL for others. */
+struct numa_drop_counters___from_6_18 {
+  atomic_t drops0;
+  atomic_t drops1;
+};
+struct sock___from_6_18 {
+  struct numa_drop_counters___from_6_18* sk_drop_counters;
+};
 
 #pragma clang attribute pop
 
@@ -162,10 +178,26 @@ static __always_inline void* compat_mptcp_first(void* sk) {
   return READ((struct mptcp_sock*)sk, first);
 }
 
-static __always_inline bool compat_group_has_closed(struct sock_reuseport* group) {
+static __always_inline __u16 compat_group_closed(struct sock_reuseport* group) {
+  if (!bpf_core_field_exists(((struct sock_reuseport___from_5_14*)0)->num_closed_socks)) return 0;
+  return READ((struct sock_reuseport___from_5_14*)group, num_closed_socks);
+}
+
+/* net.ipv4.tcp_migrate_req, where something comes of it: 5.10 has it by name only. */
+static __always_inline bool compat_migrates(void* net) {
   if (!bpf_core_field_exists(((struct sock_reuseport___from_5_14*)0)->num_closed_socks))
     return false;
-  return READ((struct sock_reuseport___from_5_14*)group, num_closed_socks) != 0;
+  if (!bpf_core_field_exists(((struct netns_ipv4___from_5_14*)0)->sysctl_tcp_migrate_req))
+    return false;
+  return READ((struct net___from_5_14*)net, ipv4.sysctl_tcp_migrate_req) != 0;
+}
+
+static __always_inline __u32 compat_drops(struct sock* sk) {
+  if (bpf_core_field_exists(((struct sock___from_6_18*)0)->sk_drop_counters)) {
+    struct numa_drop_counters___from_6_18* d = READ((struct sock___from_6_18*)sk, sk_drop_counters);
+    if (d) return READ(d, drops0.counter) + READ(d, drops1.counter);
+  }
+  return READ(sk, sk_drops.counter);
 }
 
 #endif /* BINDLENS_COMPAT_H */

@@ -55,6 +55,23 @@ struct {
   __type(value, struct bl_owner);
 } sweep_rows SEC(".maps");
 
+/* Members of reuseport groups, as user space asks for them. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct bl_members);
+} members_cursor SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, BL_MEMBER_ROWS);
+  __type(key, __u32);
+  __type(value, struct bl_member);
+} member_rows SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);

@@ -77,7 +77,7 @@ static __always_inline void read_full(struct bl_sock* out) {
   struct sock_reuseport* group = READ(sk, sk_reuseport_cb);
   if (group) {
     out->flags |= BL_SF_HAS_CB;
-    if (compat_group_has_closed(group)) out->flags |= BL_SF_CLOSED_CB;
+    if (compat_group_closed(group)) out->flags |= BL_SF_CLOSED_CB;
   }
   if (out->protocol == IPPROTO_TCP && compat_is_mptcp(sk)) out->flags |= BL_SF_MPTCP;
   if (out->protocol != IPPROTO_TCP && out->peer_port) out->flags |= BL_SF_CONNECTED_ADDR;

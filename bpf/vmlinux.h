@@ -117,6 +117,7 @@ struct sock_common {
   unsigned long skc_flags;
   int skc_bound_dev_if;
   struct hlist_node skc_bind_node;
+  int skc_incoming_cpu;
   struct proto* skc_prot;
   possible_net_t skc_net;
   struct in6_addr_bytes skc_v6_daddr;
@@ -127,8 +128,22 @@ struct sock_common {
   };
 };
 
+struct bpf_prog_aux {
+  __u32 id;
+  char name[16]; /* BPF_OBJ_NAME_LEN */
+};
+
+struct bpf_prog {
+  enum bpf_prog_type type;
+  enum bpf_attach_type expected_attach_type;
+  struct bpf_prog_aux* aux;
+};
+
 struct sock_reuseport {
   __u16 num_socks;
+  unsigned int reuseport_id;
+  struct bpf_prog* prog;
+  struct sock* socks[];
 };
 
 struct sock {
@@ -139,6 +154,11 @@ struct sock {
   unsigned char sk_userlocks : 4;
   __u16 sk_protocol;
   __u16 sk_type;
+  int sk_rcvbuf;
+  atomic_t sk_drops;
+  struct {
+    atomic_t rmem_alloc;
+  } sk_backlog;
   unsigned long sk_lingertime;
   struct sock_reuseport* sk_reuseport_cb;
   struct socket* sk_socket;

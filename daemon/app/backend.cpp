@@ -29,7 +29,7 @@ DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Se
                              uint32_t audit_interval_s)
     : core_(core), session_(session), namespaces_(namespaces), calibration_(calibration),
       started_at_(monotonic_now()), auditor_(io, core, started_at_),
-      watch_(io, core, auditor_, audit_interval_s) {}
+      watch_(io, core, auditor_, audit_interval_s), reuseport_(core, session) {}
 
 void DaemonBackend::watch_findings() {
   watch_.start();
@@ -134,6 +134,10 @@ void DaemonBackend::audit(AuditQuery query, Done<std::vector<model::Finding>> do
 void DaemonBackend::timewait(model::Filter filter, Done<model::TimeWaitTable> done) {
   core_.catch_up();
   done(read_timewait(core_, filter));
+}
+
+void DaemonBackend::reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) {
+  reuseport_.groups(std::move(filter), std::move(done));
 }
 
 Result<uint32_t> DaemonBackend::resolve_user(std::string_view text) {

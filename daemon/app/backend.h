@@ -3,6 +3,7 @@
 #include "audit_watch.h"
 #include "auditor.h"
 #include "core.h"
+#include "reuseport.h"
 
 #include <bindlens/kernel/calibration.h>
 #include <bindlens/server/backend.h>
@@ -29,6 +30,7 @@ class DaemonBackend : public server::Backend {
              Done<protocol::CheckReply> done) override;
   void audit(AuditQuery query, Done<std::vector<model::Finding>> done) override;
   void timewait(model::Filter filter, Done<model::TimeWaitTable> done) override;
+  void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) override;
   Result<uint32_t> resolve_user(std::string_view name_or_uid) override;
   Result<uint32_t> resolve_netns(std::string_view text) override;
   std::string netns_name(uint32_t netns) override;
@@ -46,6 +48,7 @@ class DaemonBackend : public server::Backend {
   MonoNs started_at_;
   Auditor auditor_;
   AuditWatch watch_;
+  Reuseport reuseport_;
 };
 
 } // namespace bindlens::app

@@ -156,6 +156,7 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
     ::bpf_program__set_autoload(::bpf_object__find_program_by_name(object.obj, a.program.c_str()),
                                 true);
   ::bpf_program__set_autoload(object.progs.walk, facts.read_kernel);
+  ::bpf_program__set_autoload(object.progs.members, facts.read_kernel);
   ::bpf_program__set_autoload(object.progs.owners, facts.owner_iterator && facts.read_kernel);
   ::bpf_map__set_max_entries(object.maps.events, ring_size(options.ring_bytes));
   object.rodata->release_by_state = plan.release_by_state;
@@ -232,7 +233,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
     if (const int err = bindlens_bpf__load(s->object_); err != 0) {
       if (std::exchange(s->facts_.direct_loads, false)) continue;
       const std::string program = refused_program(libbpf_log);
-      if (program.empty() || program == "walk" || program == "owners")
+      if (program.empty() || program == "walk" || program == "owners" || program == "members")
         return std::unexpected(load_error(-err));
       refuse_program(wishes, s->plan_, program, verifier_verdict(libbpf_log));
       continue;

@@ -285,6 +285,48 @@ struct bl_sweep {
   bl_u32 pad;
 };
 
+/*
+ * Members of reuseport groups: user space writes `count` rows, each with a socket or with
+ * the place of one in a group, sets `next` to 0, and runs the program until `next` is `count`.
+ * Nothing is held meanwhile: a row whose `netns`, `port` or `group` are not what user
+ * space expects is of another socket.
+ */
+#define BL_MEMBER_ROWS 1024
+
+enum bl_steering {
+  BL_STEERING_HASH = 0,
+  BL_STEERING_CBPF = 1, /* SO_ATTACH_REUSEPORT_CBPF */
+  BL_STEERING_EBPF = 2, /* SO_ATTACH_REUSEPORT_EBPF */
+};
+
+struct bl_member {
+  bl_u64 sk;       /* in; 0: which socket is at `index` of `group`? out then, and nothing else */
+  bl_u64 group;    /* struct sock_reuseport, 0 = in none */
+  bl_u32 index;    /* in */
+  bl_u32 group_id; /* reuseport_id */
+  bl_u32 netns;
+  bl_u32 drops; /* sk_drops */
+  bl_u32 backlog;
+  bl_u32 max_backlog;
+  bl_u32 receive_queue;  /* bytes, sk_rmem_alloc */
+  bl_u32 receive_buffer; /* bytes, sk_rcvbuf */
+  bl_s32 incoming_cpu;   /* SO_INCOMING_CPU, -1 = not set */
+  bl_u32 program_id;     /* 0 for a classic program */
+  bl_u16 port;
+  bl_u16 members; /* num_socks of the group */
+  bl_u16 closed;  /* num_closed_socks */
+  bl_u8 state;
+  bl_u8 steering; /* enum bl_steering */
+  bl_u8 migrates; /* connections of a member that closes move to another one */
+  bl_u8 pad[7];
+  char program[16]; /* its name, may be empty */
+};
+
+struct bl_members {
+  bl_u32 count; /* in */
+  bl_u32 next;
+};
+
 /* Where records were lost. One counter per place. */
 enum bl_loss {
   BL_LOSS_RING_FULL = 0,     /* no room in the ring buffer */
@@ -306,5 +348,6 @@ BL_STATIC_ASSERT(sizeof(struct bl_bucket) == 104, "bl_bucket");
 BL_STATIC_ASSERT(sizeof(struct bl_row) == 112, "bl_row");
 BL_STATIC_ASSERT(sizeof(struct bl_holder) == 152, "bl_holder");
 BL_STATIC_ASSERT(sizeof(struct bl_owner) == 16, "bl_owner");
+BL_STATIC_ASSERT(sizeof(struct bl_member) == 88, "bl_member");
 
 #endif /* BINDLENS_RECORD_H */

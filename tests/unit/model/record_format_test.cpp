@@ -112,6 +112,28 @@ const std::map<std::string, Layout>& header_structs() {
        {sizeof(bl_holder), {FIELD(bl_holder, h), FIELD(bl_holder, call), FIELD(bl_holder, row)}}},
       {"bl_owner",
        {sizeof(bl_owner), {FIELD(bl_owner, sk), FIELD(bl_owner, pid), FIELD(bl_owner, fd)}}},
+      {"bl_member",
+       {sizeof(bl_member),
+        {FIELD(bl_member, sk),
+         FIELD(bl_member, group),
+         FIELD(bl_member, index),
+         FIELD(bl_member, group_id),
+         FIELD(bl_member, netns),
+         FIELD(bl_member, drops),
+         FIELD(bl_member, backlog),
+         FIELD(bl_member, max_backlog),
+         FIELD(bl_member, receive_queue),
+         FIELD(bl_member, receive_buffer),
+         FIELD(bl_member, incoming_cpu),
+         FIELD(bl_member, program_id),
+         FIELD(bl_member, port),
+         FIELD(bl_member, members),
+         FIELD(bl_member, closed),
+         FIELD(bl_member, state),
+         FIELD(bl_member, steering),
+         FIELD(bl_member, migrates),
+         FIELD(bl_member, pad),
+         FIELD(bl_member, program)}}},
   };
   return all;
 }
@@ -155,6 +177,7 @@ const std::map<std::string, std::map<std::string, unsigned long>>& header_enums(
        {VALUE(BL_CF_HOLDERS), VALUE(BL_CF_TRUNCATED), VALUE(BL_CF_TORN), VALUE(BL_CF_WAS_BOUND),
         VALUE(BL_CF_NO_ADDRESS), VALUE(BL_CF_IN_KERNEL)}},
       {"bl_row_kind", {VALUE(BL_ROW_BUCKET), VALUE(BL_ROW_SLOT), VALUE(BL_ROW_SOCK)}},
+      {"bl_steering", {VALUE(BL_STEERING_HASH), VALUE(BL_STEERING_CBPF), VALUE(BL_STEERING_EBPF)}},
       {"bl_loss", {VALUE(BL_LOSS_RING_FULL), VALUE(BL_LOSS_INFLIGHT_FULL)}},
   };
   return all;

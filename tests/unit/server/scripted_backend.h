@@ -55,6 +55,8 @@ class ScriptedBackend final : public server::Backend {
   AuditQuery last_audit;
   model::TimeWaitTable timewait_table;
   model::Filter last_timewait;
+  std::vector<model::ReuseportGroup> groups;
+  model::Filter last_reuseport;
   std::string broken; // every asynchronous call fails with this
 
   protocol::CheckRequest last_check;
@@ -109,6 +111,18 @@ class ScriptedBackend final : public server::Backend {
     last_timewait = std::move(filter);
     if (!broken.empty()) return done(fail(broken));
     done(timewait_table);
+  }
+  void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) override {
+    last_reuseport = filter;
+    if (!broken.empty()) return done(fail(broken));
+    std::vector<model::ReuseportGroup> out;
+    for (const model::ReuseportGroup& g : groups)
+      for (const model::ReuseportMember& m : g.members)
+        if (filter.matches(m.socket) && filter.matches(m.binder, m.holders)) {
+          out.push_back(g);
+          break;
+        }
+    done(std::move(out));
   }
   Result<uint32_t> resolve_user(std::string_view text) override {
     if (text == "www-data" || text == "33") return 33;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bindlens/model/filter.h>
+#include <bindlens/model/reuseport.h>
 #include <bindlens/model/timewait.h>
 #include <bindlens/protocol/types.h>
 #include <bindlens/util/result.h>
@@ -68,6 +69,9 @@ class Backend {
   // The TIME_WAIT sockets of all ports, read from the kernel now. A filter of
   // processes is about who had bound the dead sockets.
   virtual void timewait(model::Filter filter, Done<model::TimeWaitTable> done) = 0;
+
+  // In no order. A group is there as a whole when one of its members matches.
+  virtual void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) = 0;
 
   // Names that only the host can resolve. Errors name the remedy.
   virtual Result<uint32_t> resolve_user(std::string_view name_or_uid) = 0;

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "core.h"
+
+#include <bindlens/kernel/members.h>
+#include <bindlens/model/reuseport.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace bindlens::app {
+
+// SO_REUSEPORT groups: which sockets the kernel distributes among, and how they fare.
+class Reuseport {
+ public:
+  Reuseport(Core& core, kernel::Session& session);
+
+  using Groups = std::vector<model::ReuseportGroup>;
+  using Done = std::function<void(Result<Groups>)>;
+  // As they are now. A group is there as a whole when one of its members matches.
+  void groups(model::Filter filter, Done done);
+
+ private:
+  [[nodiscard]] Result<model::PortView> walk(const model::Filter& filter);
+  [[nodiscard]] Result<Groups> read_groups(const model::PortView& view);
+  [[nodiscard]] Result<void> put_in_order(Groups& groups);
+
+  Core& core_;
+  Result<std::unique_ptr<kernel::MemberReader>> reader_;
+};
+
+} // namespace bindlens::app

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <bindlens/kernel/mapped_array.h>
+#include <bindlens/kernel/session.h>
+#include <bindlens/model/socket.h>
+#include <bindlens/record.h>
+#include <bindlens/util/result.h>
+
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace bindlens::kernel {
+
+// Reads what the kernel knows of members of reuseport groups, by running the `members`
+// program. Not for use by two threads.
+class MemberReader {
+ public:
+  // Needs the session for as long as it lives.
+  [[nodiscard]] static Result<std::unique_ptr<MemberReader>> open(Session& session);
+
+  // One row for each, in the same order. One that has `group` 0 is in no group any more,
+  // or another socket has its place.
+  [[nodiscard]] Result<std::vector<bl_member>> read(std::span<const model::Socket> sockets);
+  // The `count` sockets of a group in the kernel's order; 0 where there is none any more.
+  [[nodiscard]] Result<std::vector<model::SocketId>> order(uint64_t group, uint32_t count);
+
+ private:
+  MemberReader() = default;
+  Result<void> run(std::span<bl_member> rows);
+
+  int program_ = -1;
+  MappedArray<bl_members> cursor_;
+  MappedArray<bl_member> rows_;
+};
+
+} // namespace bindlens::kernel
