@@ -1,5 +1,6 @@
 // Every enum of the model with the names that users, scripts and documents know.
 
+#include <bindlens/model/distribution.h>
 #include <bindlens/model/event.h>
 #include <bindlens/model/finding.h>
 #include <bindlens/model/reuseport.h>
@@ -113,6 +114,29 @@ const Names<GapCause> gap_causes = {
 const Names<Steering> steerings = {
     {Steering::hash, "hash"}, {Steering::cbpf, "cbpf"}, {Steering::ebpf, "ebpf"}};
 
+const Names<Verdict> verdicts = {
+    {Verdict::unknown, ""},        {Verdict::idle, "idle"},
+    {Verdict::even, "even"},       {Verdict::uneven_by_chance, "uneven by chance"},
+    {Verdict::steered, "steered"}, {Verdict::skewed, "skewed"},
+    {Verdict::stalled, "stalled"}};
+
+const Names<Cause> causes = {{Cause::none, ""},
+                             {Cause::joined_late, "joined-late"},
+                             {Cause::connected_member, "connected-member"},
+                             {Cause::few_flows, "few-flows"},
+                             {Cause::cpu_pinning, "cpu-pinning"},
+                             {Cause::program, "program"},
+                             {Cause::program_never_selects, "program-never-selects"},
+                             {Cause::slow_process, "slow-process"},
+                             {Cause::hung_process, "hung-process"},
+                             {Cause::overload, "overload"}};
+
+const Names<Measure> measures = {{Measure::none, ""},
+                                 {Measure::selected, "selected"},
+                                 {Measure::queued, "queued"},
+                                 {Measure::accepted, "accepted"},
+                                 {Measure::datagrams, "datagrams"}};
+
 const Names<ReuseKind> reuse_kinds = {
     {ReuseKind::bind, "bind"}, {ReuseKind::connect, "connect"}, {ReuseKind::syn, "syn"}};
 
@@ -164,6 +188,15 @@ std::string_view to_string(GapCause c) {
 }
 std::string_view to_string(Steering s) {
   return name_of(steerings, s);
+}
+std::string_view to_string(Verdict v) {
+  return name_of(verdicts, v);
+}
+std::string_view to_string(Cause c) {
+  return name_of(causes, c);
+}
+std::string_view to_string(Measure m) {
+  return name_of(measures, m);
 }
 std::string_view to_string(ReuseKind k) {
   return name_of(reuse_kinds, k);
