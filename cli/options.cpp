@@ -49,6 +49,7 @@ constexpr FilterFlag filter_flags[] = {
     {"proto", "--proto", "LIST", "tcp, udp, udplite, mptcp"},
     {"port", "-p,--port", "LIST", "ports and ranges: 80,443,8000-8100"},
     {"addr", "--addr", "ADDR", "local address; * is 0.0.0.0"},
+    {"to", "--to", "DEST", "only this destination: 192.0.2.1, 192.0.2.1:80, :80"},
     {"state", "--state", "LIST", "BOUND, LISTEN, ESTABLISHED, TIME_WAIT, ..."},
     {"pid", "--pid", "N", "process that bound the socket or has it open"},
     {"comm", "--comm", "NAME", "name of such a process"},
@@ -60,7 +61,7 @@ constexpr FilterFlag filter_flags[] = {
     {"type", "--type", "LIST", "bind, autobind, listen, connect, release, fail, audit, gap, ..."},
     {"since", "--since", "TIME", "10m, 2h, HH:MM, yesterday, YYYY-MM-DD HH:MM, RFC 3339"},
     {"until", "--until", "TIME", "as --since"},
-    {"limit", "-n,--limit", "N", "at most N: ls and audit the first, else the newest"},
+    {"limit", "-n,--limit", "N", "at most N: why and events the newest, else the first"},
     {"idle", "--idle", "SECONDS", "bound and not listening is a finding after so long; 60"},
     {"all", "-a,--all", "", "connections and TIME_WAIT sockets, too"},
     {"wide", "-w,--wide", "", "more columns; JSON: the state of the bind bucket"},
@@ -129,7 +130,7 @@ void add_target(FilterValues& values, const std::string& target) {
 
 // Commands that exist in other versions: an unknown name would be misleading.
 void add_absent(CLI::App& app) {
-  for (const char* name : {"reuseport", "timewait", "ports"}) {
+  for (const char* name : {"reuseport", "timewait"}) {
     auto* command = app.add_subcommand(name)->group("");
     command->allow_extras()->prefix_command()->parse_complete_callback([name] {
       throw UsageError{std::string("'") + name +
@@ -142,7 +143,7 @@ void add_absent(CLI::App& app) {
 struct CommandLine {
   CLI::App app{"Who holds which port, and why a bind failed.", "bindlens"};
   GlobalOptions global;
-  FilterValues ls_filter, why_filter, events_filter, audit_filter, top_filter;
+  FilterValues ls_filter, why_filter, events_filter, audit_filter, top_filter, ports_filter;
   uint32_t top_interval_s = 1;
   std::string why_target;
   AuditChoice audit;
@@ -215,6 +216,13 @@ void CommandLine::add_listings() {
   events->final_callback([this] {
     command = [query = make_query(Listing::events, events_filter)](const Common& c) {
       return run_events(c, query);
+    };
+  });
+  auto* ports = add("ports", "ephemeral ports: who uses them, what is near exhaustion");
+  add_filter(*ports, Listing::ports, ports_filter);
+  ports->final_callback([this] {
+    command = [query = make_query(Listing::ports, ports_filter)](const Common& c) {
+      return run_ports(c, query);
     };
   });
   add("status", "the daemon's health: hooks, losses, size of the table")->final_callback([this] {
@@ -345,17 +353,18 @@ CommandLine::CommandLine() {
   app.require_subcommand(1);
 }
 
+constexpr std::string_view commands_text =
+    "ls, why, events, ports, top, status, verify, audit and check";
+
 // What stands on the command line and belongs to nothing.
 std::string unexpected_text(const CLI::App& app) {
   const auto rest = app.remaining(true);
-  if (rest.empty())
-    return "a command is missing: ls, why, events, top, status, verify, audit or check";
+  if (rest.empty()) return "a command is missing: " + std::string(commands_text);
   // CLI11 does not keep the order; the option that is not known is what matters.
   const auto option = std::ranges::find_if(rest, [](const auto& r) { return r.starts_with('-'); });
   if (option != rest.end()) return "there is no option '" + *option + "' here";
   if (app.get_subcommands().empty())
-    return "there is no command '" + rest.front() +
-           "'; there are ls, why, events, top, status, verify, audit and check";
+    return "there is no command '" + rest.front() + "'; there are " + std::string(commands_text);
   return "'" + rest.front() + "' is too much";
 }
 

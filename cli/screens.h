@@ -64,6 +64,9 @@ struct Tally {
 };
 [[nodiscard]] std::string tally_text(const Tally& t);
 
+// bindlens ports
+[[nodiscard]] std::string ports_screen(const protocol::PortReportView& r, const Style& style);
+
 // Sockets that stand in the way, each with who bound it and who has it open,
 // every line `indent` columns in.
 [[nodiscard]] std::string holder_lines(const std::vector<protocol::SocketView>& holders,

@@ -1,5 +1,6 @@
 #include "text.h"
 
+#include <algorithm>
 #include <ctime>
 
 namespace bindlens::cli {
@@ -101,6 +102,14 @@ std::vector<std::string> wrap(std::string_view text, size_t width) {
       lines.emplace_back(word);
   }
   return lines;
+}
+
+std::string bar(double share, size_t width) {
+  const double filled = std::clamp(share, 0.0, 1.0) * static_cast<double>(width);
+  std::string out;
+  for (size_t i = 0; i < width; ++i)
+    out += static_cast<double>(i + 1) <= filled ? "█" : "░";
+  return out;
 }
 
 std::string thousands(uint64_t n) {

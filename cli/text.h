@@ -27,6 +27,9 @@ namespace bindlens::cli {
 // replaced. A longer word gets a line of its own. Never empty.
 [[nodiscard]] std::vector<std::string> wrap(std::string_view text, size_t width);
 
+// "██████░░░░": `share` of 1, in so many columns; full only when all of it is.
+[[nodiscard]] std::string bar(double share, size_t width);
+
 [[nodiscard]] std::string thousands(uint64_t n);                      // "1,204"
 [[nodiscard]] std::string count_of(uint64_t n, std::string_view one); // "1 socket", "2 sockets"
 

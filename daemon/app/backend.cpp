@@ -2,6 +2,7 @@
 
 #include "checker.h"
 #include "listing.h"
+#include "port_report.h"
 #include "status.h"
 #include "timewait.h"
 
@@ -138,6 +139,11 @@ void DaemonBackend::timewait(model::Filter filter, Done<model::TimeWaitTable> do
 
 void DaemonBackend::reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) {
   reuseport_.groups(std::move(filter), std::move(done));
+}
+
+void DaemonBackend::ports(PortsQuery query, Done<model::PortReport> done) {
+  core_.catch_up();
+  report_ports(core_, query, std::move(done));
 }
 
 Result<uint32_t> DaemonBackend::resolve_user(std::string_view text) {

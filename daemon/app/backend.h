@@ -31,6 +31,7 @@ class DaemonBackend : public server::Backend {
   void audit(AuditQuery query, Done<std::vector<model::Finding>> done) override;
   void timewait(model::Filter filter, Done<model::TimeWaitTable> done) override;
   void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) override;
+  void ports(PortsQuery query, Done<model::PortReport> done) override;
   Result<uint32_t> resolve_user(std::string_view name_or_uid) override;
   Result<uint32_t> resolve_netns(std::string_view text) override;
   std::string netns_name(uint32_t netns) override;

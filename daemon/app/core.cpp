@@ -185,6 +185,7 @@ void Core::verify_later() {
 // --- events -------------------------------------------------------------------
 
 void Core::publish(model::Event e) {
+  connects_.note(e);
   if (e.type == model::EventType::release) failures_.note_release(e.socket.id, e.time);
   const model::Event& kept = events_.add(std::move(e));
   // A sink may end its own subscription.

@@ -4,6 +4,7 @@
 #include "options.h"
 #include "sweeper.h"
 
+#include <bindlens/analysis/connect_meter.h>
 #include <bindlens/kernel/namespaces.h>
 #include <bindlens/kernel/processes.h>
 #include <bindlens/kernel/session.h>
@@ -79,6 +80,7 @@ class Core {
   [[nodiscard]] kernel::TableSource& source() const { return source_; }
   [[nodiscard]] Sweeper& sweeper() { return sweeper_; }
   [[nodiscard]] const HostView& host() const { return host_; }
+  [[nodiscard]] const analysis::ConnectMeter& connects() const { return connects_; }
 
   // The processes behind sockets: `done` comes at once when /proc suffices.
   void find_owners(std::vector<model::Blocker>& blockers, std::function<void()> done);
@@ -132,6 +134,7 @@ class Core {
   model::Tracker tracker_;
   model::LossDetector losses_;
   Sweeper sweeper_;
+  analysis::ConnectMeter connects_{monotonic_now()};
   Health health_;
 
   std::deque<model::RefusedCall> refused_;

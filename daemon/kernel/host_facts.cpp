@@ -122,6 +122,7 @@ void read_sysctls(rules::HostFacts& facts) {
   facts.tcp_l3mdev_accept = read_switch("ipv4/tcp_l3mdev_accept");
   facts.bindv6only = read_switch("ipv6/bindv6only");
   facts.tcp_fin_timeout_s = read_sysctl<uint32_t>("ipv4/tcp_fin_timeout");
+  facts.tcp_tw_reuse = read_sysctl<uint32_t>("ipv4/tcp_tw_reuse");
   // A kernel without VRFs (CONFIG_NET_L3_MASTER_DEV) lacks the switch, and
   // sockets there share one table as if it said so.
   if (!facts.tcp_l3mdev_accept && facts.local_port_range) facts.tcp_l3mdev_accept = false;

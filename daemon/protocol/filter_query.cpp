@@ -171,47 +171,66 @@ Complaint take_idle(FilterSpec& s, std::string_view v, WallNs) {
   return std::nullopt;
 }
 
+// "10.0.0.9", "10.0.0.9:5432", "[fd00::9]:5432", ":5432", "*:5432".
+Complaint take_to(FilterSpec& s, std::string_view v, WallNs) {
+  const std::string text = v.starts_with(':') ? "*" + std::string(v) : std::string(v);
+  const auto endpoint = model::parse_endpoint(text);
+  if (endpoint && endpoint->port != 0) {
+    s.to.port = endpoint->port;
+    if (!text.starts_with('*')) s.to.addr = endpoint->addr;
+    return std::nullopt;
+  }
+  if (v.size() > 2 && v.front() == '[' && v.back() == ']') v = v.substr(1, v.size() - 2);
+  if (v != "*") s.to.addr = model::parse_address(v);
+  if (s.to.addr) return std::nullopt;
+  return in_quotes(v) + " is no destination; accepted are 192.0.2.1, 192.0.2.1:80, "
+                        "[2001:db8::1]:80 and :80 (names are not looked up)";
+}
+
+// Which listings have a parameter, as bits.
+constexpr unsigned bit(Listing l) {
+  return 1u << static_cast<unsigned>(l);
+}
+constexpr unsigned in_sockets = bit(Listing::sockets);
+constexpr unsigned in_failures = bit(Listing::failures);
+constexpr unsigned in_events = bit(Listing::events);
+constexpr unsigned in_findings = bit(Listing::findings);
+constexpr unsigned in_ports = bit(Listing::ports);
+// Those that filter sockets.
+constexpr unsigned in_filters = in_sockets | in_failures | in_events | in_findings;
+
 struct Field {
   std::string_view name;
   Take take;
   bool repeatable;
-  bool in_sockets, in_failures, in_events, in_findings;
+  unsigned listings;
 };
 
 constexpr Field fields[] = {
-    {"proto", take_proto, true, true, true, true, true},
-    {"port", take_port, true, true, true, true, true},
-    {"addr", take_addr, false, true, true, true, true},
-    {"state", take_state, true, true, false, true, false},
-    {"pid", take_pid, false, true, true, true, true},
-    {"comm", take_comm, false, true, true, true, true},
-    {"uid", take_uid, false, true, true, true, true},
-    {"netns", take_netns, false, true, true, true, true},
-    {"unit", take_unit, false, true, true, true, true},
-    {"container", take_container, false, true, true, true, true},
-    {"rule", take_rule, true, false, true, false, false},
-    {"type", take_type, true, false, false, true, false},
-    {"since", take_since, false, false, true, true, false},
-    {"until", take_until, false, false, true, true, false},
-    {"limit", take_limit, false, true, true, true, true},
-    {"all", take_all, false, true, false, false, false},
-    {"wide", take_wide, false, true, false, false, false},
-    {"follow", take_follow, false, false, false, true, false},
-    {"idle", take_idle, false, false, false, false, true},
+    {"proto", take_proto, true, in_filters},
+    {"port", take_port, true, in_filters},
+    {"addr", take_addr, false, in_filters | in_ports},
+    {"to", take_to, false, in_ports},
+    {"state", take_state, true, in_sockets | in_events},
+    {"pid", take_pid, false, in_filters},
+    {"comm", take_comm, false, in_filters},
+    {"uid", take_uid, false, in_filters},
+    {"netns", take_netns, false, in_filters | in_ports},
+    {"unit", take_unit, false, in_filters},
+    {"container", take_container, false, in_filters},
+    {"rule", take_rule, true, in_failures},
+    {"type", take_type, true, in_events},
+    {"since", take_since, false, in_failures | in_events},
+    {"until", take_until, false, in_failures | in_events},
+    {"limit", take_limit, false, in_filters | in_ports},
+    {"all", take_all, false, in_sockets},
+    {"wide", take_wide, false, in_sockets},
+    {"follow", take_follow, false, in_events},
+    {"idle", take_idle, false, in_findings},
 };
 
 bool exists_in(const Field& f, Listing listing) {
-  switch (listing) {
-  case Listing::sockets:
-    return f.in_sockets;
-  case Listing::failures:
-    return f.in_failures;
-  case Listing::events:
-    return f.in_events;
-  case Listing::findings:
-    return f.in_findings;
-  }
-  return false;
+  return (f.listings & bit(listing)) != 0;
 }
 
 std::string unknown_parameter(Listing listing) {

@@ -148,6 +148,22 @@ void get_audit(const Exchange& x) {
       });
 }
 
+void get_ports(const Exchange& x) {
+  const auto want = wanted(x, Listing::ports);
+  if (!want) return x.answer(error_reply(want.error()));
+  Backend::PortsQuery query;
+  query.netns = want->filter.netns;
+  query.from = want->filter.addr;
+  query.to = want->spec.to.addr;
+  query.to_port = want->spec.to.port;
+  if (want->spec.limit) query.destinations = *want->spec.limit;
+  x.context->backend.ports(
+      query, [answer = x.answer, context = x.context](Result<model::PortReport> report) {
+        if (!report) return answer(error_reply(report.error()));
+        answer(json_reply(protocol::to_json(*report, context->names)));
+      });
+}
+
 // For requests without parameters. True if there were none.
 bool took_none(const Exchange& x) {
   if (x.parameters.empty()) return true;
@@ -193,13 +209,14 @@ constexpr Route routes[] = {
     {"/v1/failures", "GET", "GET, HEAD", get_failures},
     {"/v1/events", "GET", "GET, HEAD", get_events},
     {"/v1/audit", "GET", "GET, HEAD", get_audit},
+    {"/v1/ports", "GET", "GET, HEAD", get_ports},
     {"/v1/status", "GET", "GET, HEAD", get_status},
     {"/v1/verify", "GET", "GET, HEAD", get_verify},
     {"/v1/check", "POST", "POST", post_check},
 };
 
 // Paths that other versions of the API have.
-constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/v1/timewait", "/v1/ports", "/metrics"};
+constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/v1/timewait", "/metrics"};
 
 Reply not_found(std::string_view path) {
   const std::string name(path);

@@ -242,6 +242,28 @@ TEST_F(Commands, AuditTellsTheFindings) {
   EXPECT_EQ(json::parse(as_json.out)["key"], "wildcard-conflict host tcp 80 nginx");
 }
 
+TEST_F(Commands, PortsTellsWhatIsInUse) {
+  server_.in_loop([&] { server_.backend().port_report = port_report(); });
+  const auto r = bindlens({"ports", "--to", "10.0.0.9:5432", "--addr", "10.0.0.5", "-n", "3"});
+  EXPECT_EQ(r.exit_code, 0) << "a warning is no failure: " << r.err;
+  EXPECT_NE(r.out.find("namespace host: 1,000 ports"), std::string::npos) << r.out;
+  EXPECT_NE(r.out.find("100 left"), std::string::npos) << r.out;
+  const auto query = server_.in_loop([&] { return server_.backend().last_ports; });
+  EXPECT_EQ(query.to, model::parse_address("10.0.0.9"));
+  EXPECT_EQ(query.to_port, 5432);
+  EXPECT_EQ(query.from, model::parse_address("10.0.0.5"));
+  EXPECT_EQ(query.destinations, 3u);
+  EXPECT_FALSE(query.netns);
+  const auto as_json = bindlens({"ports", "--json", "--netns", "host"});
+  EXPECT_EQ(count_lines(as_json.out), 1u) << "one object";
+  EXPECT_EQ(json::parse(as_json.out)["namespaces"][0]["destinations"][0]["left"], 100);
+  EXPECT_TRUE(server_.in_loop([&] { return server_.backend().last_ports.netns.has_value(); }));
+  server_.in_loop([&] { server_.backend().broken = "the tables cannot be read"; });
+  const auto broken = bindlens({"ports"});
+  EXPECT_EQ(broken.exit_code, 4);
+  EXPECT_NE(broken.err.find("the tables cannot be read"), std::string::npos) << broken.err;
+}
+
 TEST_F(Commands, AuditFailsOnWhatIsSevereEnough) {
   server_.in_loop([&] {
     server_.backend().findings = {

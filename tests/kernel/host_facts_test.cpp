@@ -241,6 +241,7 @@ TEST(HostFacts, ReadsTheSysctlsOfTheNamespaceAndNotOurOwn) {
     write_sysctl("ipv4/ip_autobind_reuse", "1");
     write_sysctl("ipv6/bindv6only", "1");
     write_sysctl("ipv4/tcp_fin_timeout", "77");
+    write_sysctl("ipv4/tcp_tw_reuse", "1");
   });
   const HostFacts f = read(netns.fd());
   EXPECT_EQ(f.unprivileged_port_start, 81);
@@ -251,6 +252,7 @@ TEST(HostFacts, ReadsTheSysctlsOfTheNamespaceAndNotOurOwn) {
   EXPECT_EQ(f.autobind_reuse, true);
   EXPECT_EQ(f.bindv6only, true);
   EXPECT_EQ(f.tcp_fin_timeout_s, 77u);
+  EXPECT_EQ(f.tcp_tw_reuse, 1u);
 
   const OwnNetns fresh;
   const HostFacts defaults = read(fresh.fd());

@@ -52,6 +52,28 @@ TEST(Query, ReadsEveryField) {
   EXPECT_TRUE(spec->wide);
 }
 
+TEST(Query, ReadsDestinations) {
+  const auto to = [](const char* text) {
+    const auto spec = parsed(Listing::ports, {{"to", text}});
+    EXPECT_TRUE(spec.has_value()) << text;
+    return spec ? spec->to : FilterSpec::Destination{};
+  };
+  EXPECT_EQ(to("10.0.0.9:80").addr, model::parse_address("10.0.0.9"));
+  EXPECT_EQ(to("10.0.0.9:80").port, 80);
+  EXPECT_EQ(to("[fd00::9]:80").addr, model::parse_address("fd00::9"));
+  EXPECT_EQ(to("[fd00::9]:80").port, 80);
+  EXPECT_EQ(to("10.0.0.9").addr, model::parse_address("10.0.0.9"));
+  EXPECT_EQ(to("10.0.0.9").port, 0);
+  EXPECT_EQ(to("fd00::9").addr, model::parse_address("fd00::9"));
+  EXPECT_EQ(to("[fd00::9]").addr, model::parse_address("fd00::9"));
+  EXPECT_EQ(to(":80").port, 80);
+  EXPECT_EQ(to(":80").addr, std::nullopt);
+  EXPECT_EQ(to("*:80").addr, std::nullopt);
+  for (const char* bad : {"", ":", "*", ":0", "10.0.0.9:0", "10.0.0.9:http", "web:80", "80"})
+    EXPECT_NE(complaint("to", bad, Listing::ports), "accepted") << bad;
+  EXPECT_NE(complaint("to", "10.0.0.9", Listing::sockets), "accepted");
+}
+
 TEST(Query, ListsMayBeRepeated) {
   const auto spec = parsed(Listing::sockets, {{"port", "80"}, {"port", "443"}});
   ASSERT_TRUE(spec.has_value());

@@ -89,7 +89,8 @@ TEST_F(OpenApi, EveryParameterIsAcceptedAndNoOther) {
       {"/v1/sockets", protocol::Listing::sockets},
       {"/v1/failures", protocol::Listing::failures},
       {"/v1/events", protocol::Listing::events},
-      {"/v1/audit", protocol::Listing::findings}};
+      {"/v1/audit", protocol::Listing::findings},
+      {"/v1/ports", protocol::Listing::ports}};
   for (const auto& [path, listing] : listings) {
     std::set<std::string> described;
     for (const auto& entry : document_["paths"][path]["get"]["parameters"]) {
@@ -164,6 +165,15 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
     server_.backend().kept_events = {e};
   });
   expect_described("/v1/events", "Event");
+  server_.in_loop([&] { server_.backend().port_report = test::port_report(); });
+  expect_described("/v1/ports", "PortReport");
+  const auto ports = json::parse(request("GET", "/v1/ports").body)["namespaces"][0];
+  const auto expect_members = [&](const json& object, const std::set<std::string>& described) {
+    for (const auto& [name, value] : object.items())
+      EXPECT_TRUE(described.contains(name)) << name;
+  };
+  expect_members(ports, members("PortUse"));
+  expect_members(ports["destinations"][0], members("Destination"));
   expect_described("/v1/status", "Status");
   expect_described("/v1/verify", "VerifyReport");
   expect_described("/v1/nowhere", "Error");

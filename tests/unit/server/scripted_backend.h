@@ -2,6 +2,8 @@
 
 // A daemon without a kernel: answers what a test has put into it.
 
+#include "port_report.h"
+
 #include <bindlens/server/backend.h>
 
 #include <cerrno>
@@ -57,6 +59,8 @@ class ScriptedBackend final : public server::Backend {
   model::Filter last_timewait;
   std::vector<model::ReuseportGroup> groups;
   model::Filter last_reuseport;
+  model::PortReport port_report;
+  PortsQuery last_ports;
   std::string broken; // every asynchronous call fails with this
 
   protocol::CheckRequest last_check;
@@ -106,6 +110,11 @@ class ScriptedBackend final : public server::Backend {
     last_audit = query;
     if (!broken.empty()) return done(fail(broken));
     done(findings);
+  }
+  void ports(PortsQuery query, Done<model::PortReport> done) override {
+    last_ports = query;
+    if (!broken.empty()) return done(fail(broken));
+    done(port_report);
   }
   void timewait(model::Filter filter, Done<model::TimeWaitTable> done) override {
     last_timewait = std::move(filter);

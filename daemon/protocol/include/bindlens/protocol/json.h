@@ -3,6 +3,7 @@
 // JSON out: what the daemon answers. The members, their order and meaning are
 // described in docs/openapi.yaml. A value that is not known is left out.
 
+#include <bindlens/model/port_use.h>
 #include <bindlens/protocol/types.h>
 
 #include <string>
@@ -55,6 +56,7 @@ void append_reader_gap(std::string& out, uint64_t lost);
 [[nodiscard]] std::string to_json(const Status& s);
 [[nodiscard]] std::string to_json(const VerifyReport& r, const Names& names);
 [[nodiscard]] std::string to_json(const CheckReply& r, const Names& names);
+[[nodiscard]] std::string to_json(const model::PortReport& r, const Names& names);
 // {"error":…,"field":…}; the field is left out when empty.
 [[nodiscard]] std::string error_json(std::string_view text, std::string_view field);
 

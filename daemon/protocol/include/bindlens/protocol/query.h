@@ -25,7 +25,7 @@ struct FieldError {
 };
 
 // Which request the parameters belong to; it decides which ones exist.
-enum class Listing : uint8_t { sockets, failures, events, findings };
+enum class Listing : uint8_t { sockets, failures, events, findings, ports };
 
 // A filter whose syntax is right. Names that only the host knows are still text.
 struct FilterSpec {
@@ -48,6 +48,11 @@ struct FilterSpec {
   bool wide = false;                   // sockets: with bucket state
   bool follow = false;                 // events: carry on with what happens
   std::optional<uint32_t> idle_s;      // findings: bound and not listening for so long
+  struct Destination {
+    std::optional<model::Address> addr;
+    uint16_t port = 0; // 0 = any
+  };
+  Destination to; // ports: only connections to there
 };
 
 // List parameters may be given several times and take commas; the others once.

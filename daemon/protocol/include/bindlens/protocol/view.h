@@ -146,6 +146,56 @@ struct CheckView {
   std::vector<std::string> advice, minimal_change, unknown;
 };
 
+struct PortRangeView {
+  uint16_t first = 0, last = 0;
+};
+
+struct ProcessPortsView {
+  ProcessView process;
+  uint64_t ports = 0;
+};
+
+struct DestinationView {
+  std::string from, to;
+  uint64_t connections = 0, time_wait = 0, time_wait_reusable = 0, used = 0, left = 0;
+  double share = 0;
+  std::string severity;
+  std::optional<double> rate_per_s, growth_per_s, exhausted_in_s;
+  std::optional<std::vector<ProcessPortsView>> processes;
+};
+
+// Ports that the kernel gives out by itself, of one namespace.
+struct PortUseView {
+  uint32_t netns = 0;
+  std::string netns_name;
+  PortRangeView range;
+  std::vector<PortRangeView> reserved;
+  uint64_t ports = 0;
+  struct Tcp {
+    uint64_t listening = 0, bound = 0, connected = 0, time_wait = 0, used = 0, free = 0;
+    double share = 0;
+    std::string severity;
+    uint64_t closed = 0; // closed_to_connect
+    std::string closed_severity;
+    std::optional<std::vector<ProcessPortsView>> closers;
+  } tcp;
+  struct Udp {
+    uint64_t used = 0, free = 0;
+    double share = 0;
+    std::string severity;
+  } udp;
+  std::vector<DestinationView> destinations;
+  uint64_t destinations_left_out = 0;
+};
+
+struct PortReportView {
+  WallNs time = 0;
+  std::optional<double> window_s;
+  bool complete = true;
+  std::vector<PortUseView> namespaces;
+  std::vector<uint32_t> unknown;
+};
+
 // One line, or one document, of an answer. They fail on what is no JSON object
 // or has a member of the wrong type; unknown members are passed over, so that a
 // newer daemon can be read.
@@ -156,5 +206,6 @@ struct CheckView {
 [[nodiscard]] Result<VerifyView> read_verify(std::string_view json);
 [[nodiscard]] Result<CheckView> read_check(std::string_view json);
 [[nodiscard]] Result<FindingView> read_finding(std::string_view json);
+[[nodiscard]] Result<PortReportView> read_ports(std::string_view json);
 
 } // namespace bindlens::protocol

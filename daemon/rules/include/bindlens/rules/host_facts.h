@@ -56,6 +56,7 @@ struct HostFacts {
   std::optional<bool> tcp_l3mdev_accept;                // net.ipv4.tcp_l3mdev_accept
   std::optional<bool> bindv6only;                       // net.ipv6.bindv6only
   std::optional<uint32_t> tcp_fin_timeout_s;            // net.ipv4.tcp_fin_timeout
+  std::optional<uint32_t> tcp_tw_reuse;                 // net.ipv4.tcp_tw_reuse; 2 = loopback
 
   // The routes of table 255 and of every VRF's table. While the namespace has
   // no routing rules of its own the kernel keeps local and main in one trie:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <bindlens/model/filter.h>
+#include <bindlens/model/port_use.h>
 #include <bindlens/model/reuseport.h>
 #include <bindlens/model/timewait.h>
 #include <bindlens/protocol/types.h>
@@ -72,6 +73,15 @@ class Backend {
 
   // In no order. A group is there as a whole when one of its members matches.
   virtual void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) = 0;
+
+  struct PortsQuery {
+    std::optional<uint32_t> netns;      // else all that hold a port
+    std::optional<model::Address> from; // only connections from there
+    std::optional<model::Address> to;   // … to there
+    uint16_t to_port = 0;               // … to that port, 0 = any
+    size_t destinations = 10;           // of each namespace
+  };
+  virtual void ports(PortsQuery query, Done<model::PortReport> done) = 0;
 
   // Names that only the host can resolve. Errors name the remedy.
   virtual Result<uint32_t> resolve_user(std::string_view name_or_uid) = 0;
