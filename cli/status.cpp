@@ -52,9 +52,31 @@ std::string events_text(const StatusView& s) {
 }
 
 std::string kept_text(const StatusView& s) {
-  return thousands(s.failures_seen) + " seen; kept" +
-         (s.history.empty() ? "" : " in " + s.history) + ": " +
-         count_of(s.failures_kept, "failure") + ", " + count_of(s.events_kept, "event");
+  return thousands(s.failures_seen) +
+         " seen; kept in memory: " + count_of(s.failures_kept, "failure") + ", " +
+         count_of(s.events_kept, "event");
+}
+
+std::string megabytes(uint64_t bytes) {
+  const uint64_t tenths = (bytes * 10 + (1u << 19)) >> 20;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
+}
+
+std::string history_text(const StatusView::HistoryFile& h) {
+  std::string text = h.path + ": " + megabytes(h.bytes) + " of " + megabytes(h.max_bytes) + ", " +
+                     count_of(h.events, "event");
+  if (h.oldest) text += " since " + log_time(*h.oldest);
+  if (h.lost != 0) text += "; " + count_of(h.lost, "event") + " could not be written";
+  return text;
+}
+
+std::string history_entries(const StatusView& s, const Style& style) {
+  if (!s.history_file) return entry("history", "in memory alone (--state-dir none)", style);
+  const StatusView::HistoryFile& h = *s.history_file;
+  std::string out = entry("history", history_text(h), style);
+  if (h.state == "waiting") out += entry("", "kept in memory for now: " + h.problem, style);
+  if (!h.set_aside.empty()) out += entry("", "a damaged file is now " + h.set_aside, style);
+  return out;
 }
 
 std::string audit_text(const StatusView::Audit& a) {
@@ -107,6 +129,7 @@ std::string status_screen(const StatusView& s, const Style& style) {
   out += entry("events", events_text(s), style);
   out += entry("failures", kept_text(s), style);
   if (s.audit) out += entry("findings", audit_text(*s.audit), style);
+  out += history_entries(s, style);
   out += hook_entries(s, style);
   out += entry("observed", listed(s.observed), style);
   if (!s.reconstructed.empty()) out += entry("reconstructed", listed(s.reconstructed), style);

@@ -27,9 +27,9 @@ void add_differences(protocol::VerifyReport& report, std::string_view kind, std:
 
 DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Session& session,
                              kernel::Namespaces& namespaces, const kernel::Calibration& calibration,
-                             uint32_t audit_interval_s)
+                             uint32_t audit_interval_s, const Recorder* recorder)
     : core_(core), session_(session), namespaces_(namespaces), calibration_(calibration),
-      started_at_(monotonic_now()), auditor_(io, core, started_at_),
+      recorder_(recorder), started_at_(monotonic_now()), auditor_(io, core, started_at_),
       watch_(io, core, auditor_, audit_interval_s), reuseport_(core, session) {}
 
 void DaemonBackend::watch_findings() {
@@ -101,6 +101,7 @@ protocol::Status DaemonBackend::status() {
   core_.catch_up();
   protocol::Status s = make_status(core_, session_, calibration_, started_at_);
   s.audit = watch_.status();
+  if (recorder_ != nullptr) add_history_status(s, recorder_->status());
   return s;
 }
 

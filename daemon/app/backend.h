@@ -3,6 +3,7 @@
 #include "audit_watch.h"
 #include "auditor.h"
 #include "core.h"
+#include "recorder.h"
 #include "reuseport.h"
 
 #include <bindlens/kernel/calibration.h>
@@ -15,7 +16,7 @@ class DaemonBackend : public server::Backend {
  public:
   DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Session& session,
                 kernel::Namespaces& namespaces, const kernel::Calibration& calibration,
-                uint32_t audit_interval_s);
+                uint32_t audit_interval_s, const Recorder* recorder);
 
   // Begins to look for findings by itself, if that was asked for.
   void watch_findings();
@@ -46,6 +47,7 @@ class DaemonBackend : public server::Backend {
   kernel::Session& session_;
   kernel::Namespaces& namespaces_;
   const kernel::Calibration& calibration_;
+  const Recorder* recorder_; // null: everything in memory
   MonoNs started_at_;
   Auditor auditor_;
   AuditWatch watch_;

@@ -4,6 +4,7 @@
 #include "core.h"
 #include "journal.h"
 #include "privileges.h"
+#include "recorder.h"
 
 #include <bindlens/kernel/calibration.h>
 #include <bindlens/kernel/diag_source.h>
@@ -105,6 +106,7 @@ struct Daemon {
   Result<void> open();
   Result<void> serve();
   void tell_journal();
+  void open_history();
 
   const Options& options;
   boost::asio::io_context io{1};
@@ -114,6 +116,7 @@ struct Daemon {
   kernel::Namespaces namespaces;
   std::unique_ptr<kernel::HostFactsCache> facts;
   std::unique_ptr<Core> core;
+  std::unique_ptr<Recorder> recorder; // null: everything in memory
   std::unique_ptr<DaemonBackend> backend;
   std::unique_ptr<server::Server> server;
   std::unique_ptr<Journal> journal; // null: not under systemd
@@ -128,6 +131,17 @@ void Daemon::tell_journal() {
   journal_subscription = core->subscribe([this](const model::Event& e) {
     if (e.failure) journal->tell(*e.failure);
   });
+}
+
+// The file is opened later, on a thread of its own; its directory is made now, while
+// that is allowed.
+void Daemon::open_history() {
+  if (options.state_dir == "none") return;
+  history::Config config;
+  config.directory = options.state_dir;
+  config.max_bytes = options.history_max_size;
+  config.max_age = std::chrono::seconds(options.history_max_age);
+  recorder = std::make_unique<Recorder>(io, *core, std::move(config));
 }
 
 Result<void> Daemon::open() {
@@ -149,8 +163,9 @@ Result<void> Daemon::open() {
   facts = std::make_unique<kernel::HostFactsCache>(own_programs(*session), facts_max_age);
   core = std::make_unique<Core>(io, *session, *source,
                                 make_host_view(*facts, namespaces, calibration.variants), options);
+  open_history();
   backend = std::make_unique<DaemonBackend>(io, *core, *session, namespaces, calibration,
-                                            options.audit_interval_s);
+                                            options.audit_interval_s, recorder.get());
   server::Options server_options;
   server_options.warn = [](const std::string& text) { spdlog::warn("{}, ignoring", text); };
   server = std::make_unique<server::Server>(io, *backend, *std::move(socket), server_options);
@@ -173,6 +188,7 @@ Result<void> Daemon::serve() {
     spdlog::warn("{}, ignoring", dropped.error().text);
   core->look_for_owners();
   backend->watch_findings();
+  if (recorder) recorder->start();
   // What loading took - the kernel's type information above all - goes back.
   ::malloc_trim(0);
   io.run();

@@ -3,16 +3,35 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
+#include <map>
 
 namespace bindlens::app {
 
 namespace {
 
 constexpr uint32_t min_ring = 4096;
+constexpr uint64_t min_history = 4u << 20;
 
 // Sizes as people write them: 65536, 64K, 8M.
 const CLI::AsSizeValue size_text(false);
+
+const std::map<std::string, uint64_t> age_units = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86'400}};
+
+std::string check_state_dir(const std::string& path) {
+  if (path == "none") return "";
+  if (!path.starts_with('/')) return "'" + path + "' is neither \"none\" nor an absolute path";
+  std::error_code ec;
+  if (std::filesystem::exists(path, ec) && !std::filesystem::is_directory(path, ec))
+    return path + " is not a directory";
+  return "";
+}
+
+std::string check_history_size(const std::string& bytes) {
+  if (std::stoull(bytes) >= min_history) return "";
+  return bytes + " bytes is too little for a history; give at least 4M";
+}
 
 std::vector<std::string> disableable() {
   std::vector<std::string> names = kernel::hook_names();
@@ -23,10 +42,18 @@ std::vector<std::string> disableable() {
 
 void add_flags(CLI::App& app, Options& o, std::string& tier, std::vector<std::string>& disabled) {
   app.add_option("--socket", o.socket, "Unix socket of the API")->capture_default_str();
-  app.add_option(
-         "--state-dir", o.state_dir,
-         "Directory of the history; this version keeps it in memory only and takes \"none\"")
-      ->check(CLI::IsMember({"none"}).description("none"));
+  app.add_option("--state-dir", o.state_dir,
+                 "Directory of the history, \"none\" to keep it in memory only")
+      ->check(CLI::Validator(check_state_dir, ""))
+      ->capture_default_str();
+  app.add_option("--history-max-size", o.history_max_size, "Size of the history on disk, bytes")
+      ->transform(size_text)
+      ->check(CLI::Validator(check_history_size, ""))
+      ->capture_default_str();
+  app.add_option("--history-max-age", o.history_max_age, "Age of the history, as 14d, 12h or 30m")
+      ->transform(CLI::AsNumberWithUnit(age_units, CLI::AsNumberWithUnit::CASE_SENSITIVE, ""))
+      ->check(CLI::PositiveNumber.description(""))
+      ->capture_default_str();
   app.add_option("--tier", tier, "Hooks to use: auto, trampoline, kprobe or tracepoint")
       ->check(CLI::IsMember({"auto", "trampoline", "kprobe", "tracepoint"}).description(""))
       ->capture_default_str();
@@ -86,7 +113,6 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     return parsed;
   }
   finish(parsed.options, tier, disabled);
-  if (parsed.options.state_dir.empty()) parsed.options.state_dir = "none";
   if (parsed.options.check_config) {
     std::cout << "the configuration is fine\n";
     return parsed;

@@ -11,7 +11,9 @@ namespace bindlens::app {
 // What the command line and the configuration file ask for, checked.
 struct Options {
   std::string socket = "/run/bindlens/bindlens.sock";
-  std::string state_dir; // "none": keep everything in memory
+  std::string state_dir = "/var/lib/bindlens"; // "none": keep everything in memory
+  uint64_t history_max_size = 256u << 20;      // bytes
+  uint64_t history_max_age = 14 * 86'400;      // seconds
   kernel::AttachWishes wishes;
   std::string log_level = "info";
   std::string ready_file; // empty: none

@@ -76,4 +76,21 @@ protocol::Status make_status(const Core& core, const kernel::Session& session,
   return s;
 }
 
+void add_history_status(protocol::Status& s, const history::Status& h) {
+  s.history = h.state == history::Status::State::writing ? "disk" : "memory";
+  protocol::Status::HistoryFile f;
+  f.state = to_string(h.state);
+  f.path = h.path;
+  f.problem = h.problem;
+  f.set_aside = h.set_aside;
+  f.bytes = h.totals.bytes;
+  f.max_bytes = h.max_bytes;
+  f.events = h.totals.rows;
+  f.oldest = h.totals.oldest;
+  f.pending_bytes = h.pending_bytes;
+  f.written = h.written;
+  f.lost = h.lost;
+  s.history_file = std::move(f);
+}
+
 } // namespace bindlens::app

@@ -52,6 +52,20 @@ std::string read_boot_id() {
   return id;
 }
 
+std::string_view to_string(Status::State s) {
+  switch (s) {
+  case Status::State::off:
+    return "off";
+  case Status::State::opening:
+    return "opening";
+  case Status::State::writing:
+    return "writing";
+  case Status::State::waiting:
+    return "waiting";
+  }
+  return "";
+}
+
 struct History::Impl {
   Impl(Config c, Hooks h, size_t bytes);
 
@@ -126,6 +140,7 @@ History::Impl::Impl(Config c, Hooks h, size_t bytes)
   if (config.started == 0) config.started = monotonic_now();
   status.state = Status::State::opening;
   status.path = path();
+  status.max_bytes = config.max_bytes;
 }
 
 void History::Impl::push(Item item, bool bounded) {

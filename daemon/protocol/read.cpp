@@ -200,6 +200,23 @@ StatusView::Audit audit_of(const json& object) {
   return a;
 }
 
+StatusView::HistoryFile history_of(const json& object) {
+  const Members m(object);
+  StatusView::HistoryFile h;
+  m.take("state", h.state);
+  m.take("path", h.path);
+  m.take("problem", h.problem);
+  m.take("set_aside", h.set_aside);
+  m.take("bytes", h.bytes);
+  m.take("max_bytes", h.max_bytes);
+  m.take("events", h.events);
+  m.take("pending_bytes", h.pending_bytes);
+  m.take("written", h.written);
+  m.take("lost", h.lost);
+  if (const json* v = m.find("oldest")) h.oldest = time_of(*v, "oldest");
+  return h;
+}
+
 StatusView status_of(const json& object) {
   const Members m(object);
   StatusView s;
@@ -232,6 +249,7 @@ StatusView status_of(const json& object) {
   }
   m.take_object("audit", s.audit, audit_of);
   m.take("history", s.history);
+  m.take_object("history_file", s.history_file, history_of);
   m.take_list("hooks", s.hooks, hook_of);
   m.take_texts("observed", s.observed);
   m.take_texts("reconstructed", s.reconstructed);

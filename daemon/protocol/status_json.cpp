@@ -85,6 +85,22 @@ void append_audit(std::string& out, const Status::Audit& a) {
   json.end();
 }
 
+void append_history(std::string& out, const Status::HistoryFile& h) {
+  ObjectWriter json(out);
+  json.text("state", h.state);
+  json.text("path", h.path);
+  json.known_text("problem", h.problem);
+  json.known_text("set_aside", h.set_aside);
+  json.number("bytes", h.bytes);
+  json.number("max_bytes", h.max_bytes);
+  json.number("events", h.events);
+  if (h.oldest > 0) write_time(json, "oldest", static_cast<MonoNs>(h.oldest), 0);
+  json.number("pending_bytes", h.pending_bytes);
+  json.number("written", h.written);
+  json.number("lost", h.lost);
+  json.end();
+}
+
 void append_text(std::string& out, const std::string& text) {
   append_quoted(out, text);
 }
@@ -113,6 +129,7 @@ std::string to_json(const Status& s) {
   append_failures(json.value("failures"), s);
   append_audit(json.value("audit"), s.audit);
   json.known_text("history", s.history);
+  if (s.history_file) append_history(json.value("history_file"), *s.history_file);
   append_array(json.value("hooks"), s.hooks, append_hook);
   append_array(json.value("observed"), s.observed, append_text);
   append_array(json.value("reconstructed"), s.reconstructed, append_text);

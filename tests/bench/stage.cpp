@@ -113,7 +113,8 @@ Daemon::Daemon(const Bench& bench, uint32_t audit_interval_s)
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     // The findings among the sockets of a benchmark are warnings.
     ::execl(bench.daemon.c_str(), "bindlensd", "--socket", socket_.c_str(), "--ready-file",
-            ready.c_str(), "--log-level", "error", "--audit-interval", interval.c_str(), nullptr);
+            ready.c_str(), "--log-level", "error", "--audit-interval", interval.c_str(),
+            "--state-dir", bench.state.c_str(), nullptr);
     return 127;
   });
   while (!exists(ready)) {

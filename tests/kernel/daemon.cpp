@@ -3,6 +3,7 @@
 #include <bindlens/protocol/client.h>
 #include <bindlens/util/fd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
@@ -37,6 +38,10 @@ Child start(const std::vector<std::string>& arguments, const std::string& log,
     std::vector<char*> argv = {const_cast<char*>(program.c_str())};
     for (const std::string& a : arguments)
       argv.push_back(const_cast<char*>(a.c_str()));
+    // A test that wants a history gives it a directory of its own.
+    std::string in_memory = "--state-dir=none";
+    if (std::ranges::find(arguments, "--state-dir") == arguments.end())
+      argv.push_back(in_memory.data());
     argv.push_back(nullptr);
     ::execv(program.c_str(), argv.data());
     give_up_errno("starting " + program);

@@ -95,9 +95,20 @@ TEST(Lifecycle, BadOptions) {
   EXPECT_EQ(run_daemon({"--nonsense"}).status, 2);
   EXPECT_EQ(run_daemon({"--tier", "fast"}).status, 2);
   EXPECT_EQ(run_daemon({"--disable-hook", "nonsense"}).status, 2);
-  const Ended run = run_daemon({"--state-dir", "/x"});
-  EXPECT_EQ(run.status, 2);
-  EXPECT_NE(run.output.find("none"), std::string::npos) << run.output;
+  const Ended relative = run_daemon({"--state-dir", "x"});
+  EXPECT_EQ(relative.status, 2);
+  EXPECT_NE(relative.output.find("absolute path"), std::string::npos) << relative.output;
+  const Ended file = run_daemon({"--check-config", "--state-dir", "/proc/self/exe"});
+  EXPECT_EQ(file.status, 2);
+  EXPECT_NE(file.output.find("not a directory"), std::string::npos) << file.output;
+  const Ended small = run_daemon({"--check-config", "--history-max-size", "100K"});
+  EXPECT_EQ(small.status, 2);
+  EXPECT_NE(small.output.find("at least 4M"), std::string::npos) << small.output;
+  EXPECT_EQ(run_daemon({"--check-config", "--history-max-age", "2 fortnights"}).status, 2);
+  EXPECT_EQ(run_daemon({"--check-config", "--history-max-age", "-1d"}).status, 2);
+  EXPECT_EQ(run_daemon({"--check-config", "--history-max-size", "1G", "--history-max-age", "30d"})
+                .status,
+            0);
 }
 
 TEST(Lifecycle, NothingStaysAfterTerm) {

@@ -246,7 +246,18 @@ TEST_F(Screens, Status) {
   s.failures_seen = 12;
   s.failures_kept = 9;
   s.audit = {.interval_s = 5, .runs = 12, .cpu_ns = 36'000'000, .findings = 3};
-  s.history = "memory";
+  s.history = "disk";
+  s.history_file = {.state = "waiting",
+                    .path = "/var/lib/bindlens/history.db",
+                    .problem = "the disk is full",
+                    .set_aside = "",
+                    .bytes = 10u << 20,
+                    .max_bytes = 256u << 20,
+                    .events = 88120,
+                    .pending_bytes = 0,
+                    .written = 88120,
+                    .lost = 3,
+                    .oldest = {}};
   s.hooks = {{"bind", "tracepoint", "attached", "", ""},
              {"listen", "tracepoint", "attached", "", ""},
              {"release", "", "unavailable", "kprobes are not built in", "found by the next walk"}};
@@ -262,6 +273,9 @@ table          1,204 sockets in 7 namespaces, verified 41 s ago, 0 differences;
 events         88,120 seen, 0 lost, 0 resyncs
 failures       12 seen; kept in memory: 9 failures, 0 events
 findings       3 known; looked for 12 times, 3.0 ms of a processor each
+history        /var/lib/bindlens/history.db: 10.0 MB of 256.0 MB, 88,120 events;
+               3 events could not be written
+               kept in memory for now: the disk is full
 hooks          tracepoint: bind, listen
                release unavailable: kprobes are not built in; found by the next
                walk

@@ -25,9 +25,7 @@ class Scene : public testing::Test {
     std::filesystem::remove_all(config.directory, ignored);
   }
 
-  [[nodiscard]] std::string file() const {
-    return config.directory + "/" + std::string(file_name);
-  }
+  [[nodiscard]] std::string file() const { return config.directory + "/" + std::string(file_name); }
   // At `seconds` since the boot.
   [[nodiscard]] Clocks at(double seconds) const {
     return {boot, static_cast<MonoNs>(seconds * 1e9), offset};

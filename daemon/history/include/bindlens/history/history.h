@@ -23,10 +23,13 @@ struct Status {
   MonoNs problem_since = 0;
   std::string set_aside; // where a corrupt file was put
   Totals totals;
+  uint64_t max_bytes = 0;
   uint64_t pending_bytes = 0; // not yet on disk
   uint64_t written = 0;       // events since the start
   uint64_t lost = 0;          // events that are in no file
 };
+
+[[nodiscard]] std::string_view to_string(Status::State s);
 
 // Writes the history on a thread of its own. append() never waits for the disk:
 // what does not fit into the queue is counted and becomes a gap in the history.

@@ -67,7 +67,19 @@ struct Status {
     uint64_t findings = 0;
   };
   Audit audit;
-  std::string history; // "memory" while nothing is written to disk
+  std::string history; // "memory" while nothing is written to disk, else "disk"
+  struct HistoryFile {
+    std::string state; // "opening", "writing", "waiting" for the disk
+    std::string path;
+    std::string problem;   // a sentence, empty when all is well
+    std::string set_aside; // where a damaged file was put
+    uint64_t bytes = 0, max_bytes = 0;
+    uint64_t events = 0; // in the file
+    int64_t oldest = 0;  // wall time, ns; 0 = none
+    uint64_t pending_bytes = 0;
+    uint64_t written = 0, lost = 0; // events, since the start
+  };
+  std::optional<HistoryFile> history_file; // absent: --state-dir none
   std::vector<HookStatus> hooks;
   std::vector<std::string> observed;
   std::vector<std::string> reconstructed;

@@ -115,6 +115,12 @@ struct StatusView {
     uint64_t runs = 0, cpu_ns = 0, findings = 0;
   };
   std::optional<Audit> audit;
+  struct HistoryFile {
+    std::string state, path, problem, set_aside;
+    uint64_t bytes = 0, max_bytes = 0, events = 0, pending_bytes = 0, written = 0, lost = 0;
+    std::optional<WallNs> oldest;
+  };
+  std::optional<HistoryFile> history_file; // absent: in memory alone
   struct Hook {
     std::string name, tier, state, detail, effect;
   };
