@@ -42,6 +42,11 @@ bool AuditChoice::fails_on(const protocol::FindingView& f) const {
   return fail_on && severity_of(f) >= *fail_on;
 }
 
+std::string_view AuditChoice::baseline_state(const protocol::FindingView& f) const {
+  if (!has_baseline) return "";
+  return baseline.contains(f.key) ? "updated" : "new";
+}
+
 std::expected<Ignored, std::string> parse_ignored(std::string_view text) {
   const size_t colon = text.find(':');
   const auto id = model::parse_finding_id(text.substr(0, colon));

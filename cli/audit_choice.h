@@ -27,12 +27,16 @@ struct AuditChoice {
   Baseline baseline;
   bool has_baseline = false;
   std::optional<model::Severity> fail_on;
+  bool sarif = false; // the form of the answer
 
   // Nothing is left out and nothing fails.
   [[nodiscard]] bool takes_all() const { return ignored.empty() && !has_baseline && !fail_on; }
   // Neither ignored nor known: what was less severe in the baseline is new.
   [[nodiscard]] bool tells_of(const protocol::FindingView& f) const;
   [[nodiscard]] bool fails_on(const protocol::FindingView& f) const;
+  // Of one that is told of, as SARIF names it: "new", or "updated" when the baseline
+  // has it as less severe; empty without a baseline.
+  [[nodiscard]] std::string_view baseline_state(const protocol::FindingView& f) const;
 };
 
 // The errors name what is wrong and what there is.

@@ -272,12 +272,15 @@ void CommandLine::add_audit() {
            });
   add_text(*a, "--baseline", "FILE", "only what is not in FILE, made by 'bindlens audit --json'",
            [this](const std::string& path) { baseline_path = path; });
+  a->add_flag("--sarif", audit.sarif, "a SARIF 2.1.0 document, for code scanners and CI");
   add_text(*a, "--explain", "ID", "the page about a finding: what, why, how to fix it",
            [this](const std::string& id) { explained = page_of(id); });
   add_filter(*a, Listing::findings, audit_filter);
   a->footer("Findings: " + finding_ids_text() +
             ".\nNot looked for, --explain says why: reuseport-skew, time-wait-reuse.");
   a->final_callback([this] {
+    if (audit.sarif && global.json)
+      throw UsageError{"--sarif and --json are two forms of one answer: choose one"};
     if (!explained.empty()) {
       command = [this](const Common& c) { return run_explain(c, explained); };
       return;

@@ -29,7 +29,8 @@ std::string paragraph_of(std::string_view page, std::string_view heading) {
   for (const char c : rest.substr(0, rest.find("\n\n")))
     text += c == '\n' ? ' ' : c;
   const size_t first = text.find_first_not_of(' ');
-  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') + 1 - first);
+  return first == std::string::npos ? ""
+                                    : text.substr(first, text.find_last_not_of(' ') + 1 - first);
 }
 
 // Without the heading and the marks of bold and italic text.

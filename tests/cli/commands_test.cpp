@@ -315,6 +315,27 @@ TEST_F(Commands, AuditComparesWithABaseline) {
   EXPECT_NE(broken.err.find("line 1 is no finding"), std::string::npos) << broken.err;
 }
 
+TEST_F(Commands, AuditAsSarif) {
+  server_.in_loop([&] {
+    server_.backend().findings = {
+        finding(model::FindingId::wildcard_conflict, model::Severity::critical, 80),
+        finding(model::FindingId::linger_zero, model::Severity::warning, 81)};
+  });
+  const auto r = bindlens({"audit", "--sarif", "--ignore", "linger-zero", "--fail-on", "critical"});
+  EXPECT_EQ(r.exit_code, 1) << "as without it";
+  const json log = json::parse(r.out);
+  EXPECT_EQ(log["version"], "2.1.0");
+  ASSERT_EQ(log["runs"][0]["results"].size(), 1u);
+  EXPECT_EQ(log["runs"][0]["results"][0]["partialFingerprints"]["bindlensKey/v1"],
+            "wildcard-conflict host tcp 80 nginx");
+  EXPECT_EQ(bindlens({"audit", "--sarif", "--fail-on", "critical", "--ignore", "wildcard-conflict"})
+                .exit_code,
+            0);
+  const auto down = run({"audit", "--sarif", "--socket", "/nonexistent"});
+  EXPECT_EQ(down.exit_code, 3);
+  EXPECT_EQ(down.out, "") << "half a document is none";
+}
+
 TEST_F(Commands, AuditExplainsWithoutADaemon) {
   const auto r = run({"audit", "--explain", "linger-zero", "--socket", "/nonexistent"});
   EXPECT_EQ(r.exit_code, 0) << r.err;

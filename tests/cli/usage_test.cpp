@@ -99,6 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"audit", "--baseline", "/no/file"}, {"/no/file", "audit --json"}},
                     Mistake{{"audit", "--idle", "soon"}, {"--idle", "'soon'", "seconds"}},
                     Mistake{{"audit", "--state", "LISTEN"}, {"--state"}},
+                    Mistake{{"audit", "--sarif", "--json"}, {"--sarif", "--json", "one"}},
                     Mistake{{"audit", "80"}, {"'80'"}}));
 
 TEST(Help, IsPrintedAndIsNoError) {
