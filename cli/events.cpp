@@ -3,6 +3,7 @@
 #include "phrases.h"
 #include "screens.h"
 #include "text.h"
+#include "timeline.h"
 
 namespace bindlens::cli {
 namespace {
@@ -17,6 +18,7 @@ std::string padded(std::string text, size_t width) {
 }
 
 std::string gap_text(const EventView& e) {
+  if (!e.missing.empty()) return missing_text(e);
   const std::string reason = e.reason.empty() ? "" : ": " + plain(e.reason);
   return count_of(e.lost, "event") + " lost here" + reason;
 }
@@ -42,6 +44,7 @@ std::string finding_text(const EventView& e) {
 }
 
 std::string change_text(const EventView& e) {
+  if (e.type == "start" || e.type == "stop") return "bindlensd";
   std::string text = socket_text(e.socket);
   text += "  " + (e.process ? process_text(*e.process) : std::string("kernel"));
   if (e.process)
@@ -67,6 +70,18 @@ std::string colored(const EventView& e, const std::string& text, const Style& st
   return e.type == "gap" || severity == "warning" ? style.warning(text) : text;
 }
 
+bool is_one_port(const Query& query) {
+  const auto& ports = query.spec.ports;
+  return ports.size() == 1 && ports[0].first == ports[0].last;
+}
+
+void say_where_to_look(const Query& query) {
+  const protocol::FilterSpec& s = query.spec;
+  const bool in_memory = !s.since && !s.until && !s.limit && !s.follow;
+  if (in_memory)
+    complain(exit_done, "no event matches since the daemon's start; --since 1h looks further back");
+}
+
 } // namespace
 
 std::string event_line(const EventView& e, const Style& style) {
@@ -83,17 +98,23 @@ int run_events(const Common& common, const Query& query) {
     const auto copied = copy_answer(common, target);
     return copied ? finish(common, exit_done) : copied.error();
   }
+  Timeline timeline(common.style);
+  const bool one_port = is_one_port(query);
+  bool any = false;
   Result<void> readable;
   const auto fetched = for_each_line(
       common, target,
       [&](std::string_view line) {
         const auto event = protocol::read_event(line);
         if (!event) readable = std::unexpected(event.error());
-        return event && common.out->write(event_line(*event, common.style));
+        any = true;
+        return event && common.out->write(one_port ? timeline.lines(*event)
+                                                   : event_line(*event, common.style));
       },
       [&] { common.out->flush(); });
   if (!fetched) return fetched.error();
   if (!readable) return complain(exit_error, readable.error().text);
+  if (!any && !common.out->gone()) say_where_to_look(query);
   return finish(common, exit_done);
 }
 

@@ -3,6 +3,7 @@
 #include "phrases.h"
 #include "screens.h"
 #include "text.h"
+#include "timeline.h"
 
 #include <bindlens/util/clock.h>
 
@@ -77,7 +78,7 @@ std::vector<std::string> SocketTable::cells_of(const SocketView& s) const {
       proto_text(s),
       address_text(s),
       or_dash(s.peer),
-      s.state,
+      s.state + (s.uncertain.empty() ? "" : "?"),
       joined(flag_texts(s)),
       backlog_text(s),
       owner_text(s),
@@ -96,6 +97,7 @@ std::vector<std::string> SocketTable::cells_of(const SocketView& s) const {
 
 void SocketTable::add(const SocketView& s) {
   any_peer_ = any_peer_ || !s.peer.empty();
+  if (!s.uncertain.empty()) ++uncertain_[s.uncertain];
   rows_.push_back({.foreign = s.netns != options_.own_netns,
                    .netns = s.netns,
                    .port = s.port,
@@ -132,17 +134,30 @@ std::string SocketTable::render(const Style& style) {
   return table.render(style.width);
 }
 
+std::string SocketTable::uncertainties(const Style& style) const {
+  std::string out;
+  for (const auto& [reason, count] : uncertain_)
+    out +=
+        paragraph("?  " + count_of(count, "socket") + " not for certain: " + reason, 0, 3, style);
+  return out;
+}
+
 int run_ls(const Common& common, const Query& query) {
   const std::string target = protocol::make_target("/v1/sockets", query.parameters);
   if (common.json) {
     const auto copied = copy_answer(common, target);
     return copied ? finish(common, exit_done) : copied.error();
   }
-  SocketTable table({.wide = query.spec.wide,
-                     .now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME)),
-                     .own_netns = own_netns()});
+  const auto now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
+  SocketTable table(
+      {.wide = query.spec.wide, .now = query.spec.at.value_or(now), .own_netns = own_netns()});
+  std::string missing;
   Result<void> readable;
   const auto fetched = for_each_line(common, target, [&](std::string_view line) {
+    if (const auto gap = protocol::read_missing(line)) {
+      missing += paragraph(missing_text(*gap), 0, 2, common.style);
+      return true;
+    }
     const auto socket = protocol::read_socket(line);
     if (!socket) readable = std::unexpected(socket.error());
     if (socket) table.add(*socket);
@@ -150,10 +165,15 @@ int run_ls(const Common& common, const Query& query) {
   });
   if (!fetched) return fetched.error();
   if (!readable) return complain(exit_error, readable.error().text);
-  if (table.empty())
-    complain(exit_done, "no socket matches");
-  else
-    common.out->write(table.render(common.style));
+  if (!missing.empty()) common.out->write(common.style.warning(missing) + "\n");
+  if (table.empty()) {
+    complain(exit_done,
+             query.spec.at ? "no socket is known that matched then" : "no socket matches");
+    return finish(common, exit_done);
+  }
+  const std::string uncertain = table.uncertainties(common.style);
+  common.out->write(table.render(common.style));
+  if (!uncertain.empty()) common.out->write("\n" + uncertain);
   return finish(common, exit_done);
 }
 

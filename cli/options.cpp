@@ -61,6 +61,7 @@ constexpr FilterFlag filter_flags[] = {
     {"type", "--type", "LIST", "bind, autobind, listen, connect, release, fail, audit, gap, ..."},
     {"since", "--since", "TIME", "10m, 2h, HH:MM, yesterday, YYYY-MM-DD HH:MM, RFC 3339"},
     {"until", "--until", "TIME", "as --since"},
+    {"at", "--at", "TIME", "the table as it was then, from the history; as --since"},
     {"limit", "-n,--limit", "N", "at most N: why and events the newest, else the first"},
     {"idle", "--idle", "SECONDS", "bound and not listening is a finding after so long; 60"},
     {"all", "-a,--all", "", "connections and TIME_WAIT sockets, too"},
@@ -107,6 +108,7 @@ Query make_query(Listing listing, const FilterValues& values) {
   for (auto& [name, value] : query.parameters) {
     if (name == "since") value = protocol::to_rfc3339(*query.spec.since);
     if (name == "until") value = protocol::to_rfc3339(*query.spec.until);
+    if (name == "at") value = protocol::to_rfc3339(*query.spec.at);
   }
   return query;
 }

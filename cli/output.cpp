@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@ namespace bindlens::cli {
 namespace {
 
 constexpr size_t buffer_size = 64 * 1024;
+constexpr size_t most_spooled = 64 * 1024 * 1024;
 constexpr size_t usual_width = 80;
 constexpr size_t narrowest_text = 40;
 constexpr size_t widest_text = 100;
@@ -94,6 +96,7 @@ bool Output::flush() {
 
 void Output::finish() {
   flush();
+  if (pager_ && !gone_ && result_) write_to(pager_->fd(), std::exchange(spool_, {}));
   pager_.reset();
 }
 
@@ -101,19 +104,46 @@ bool Output::write_out(std::string_view text) {
   if (!pagers_.empty())
     if (auto started = Pager::start(std::exchange(pagers_, {})))
       pager_.emplace(std::move(*started));
-  const int fd = pager_ ? pager_->fd() : fd_;
-  while (!text.empty()) {
-    const ssize_t n = ::write(fd, text.data(), text.size());
-    if (n >= 0) {
-      text.remove_prefix(static_cast<size_t>(n));
-    } else if (errno == EPIPE) {
-      gone_ = true;
-      return false;
-    } else if (errno != EINTR) {
-      result_ = fail_errno("cannot write the answer");
-      return false;
-    }
+  return pager_ ? write_to_pager(text) : write_to(fd_, text);
+}
+
+// One write; takes what was written off the front. False when there is no use in
+// going on.
+bool Output::write_some(int fd, std::string_view& text) {
+  const ssize_t n = ::write(fd, text.data(), text.size());
+  if (n >= 0) {
+    text.remove_prefix(static_cast<size_t>(n));
+    return true;
   }
+  if (errno == EINTR || errno == EAGAIN) return true;
+  if (errno == EPIPE)
+    gone_ = true;
+  else
+    result_ = fail_errno("cannot write the answer");
+  return false;
+}
+
+bool Output::write_to(int fd, std::string_view text) {
+  while (!text.empty()) {
+    pollfd room{.fd = fd, .events = POLLOUT, .revents = 0};
+    ::poll(&room, 1, -1); // a pager's pipe does not block
+    if (!write_some(fd, text)) return false;
+  }
+  return true;
+}
+
+// Who reads the first page for a while must not make the daemon wait, which would
+// end the connection: the answer is taken as it comes, and kept here.
+bool Output::write_to_pager(std::string_view text) {
+  if (spool_.size() > most_spooled && !write_to(pager_->fd(), std::exchange(spool_, {})))
+    return false;
+  spool_ += text;
+  std::string_view rest = spool_;
+  for (size_t before = rest.size() + 1; !rest.empty() && rest.size() < before;) {
+    before = rest.size();
+    if (!write_some(pager_->fd(), rest)) return false;
+  }
+  spool_.erase(0, spool_.size() - rest.size());
   return true;
 }
 

@@ -52,10 +52,14 @@ class Output {
 
  private:
   bool write_out(std::string_view text);
+  bool write_to(int fd, std::string_view text);
+  bool write_to_pager(std::string_view text);
+  bool write_some(int fd, std::string_view& text);
 
   int fd_;
   std::vector<PagerCommand> pagers_; // to be tried at the first write
   std::optional<Pager> pager_;
+  std::string spool_; // what the pager does not take yet
   std::string buffer_;
   bool gone_ = false;
   Result<void> result_;

@@ -109,6 +109,7 @@ std::optional<Pager> Pager::start(const std::vector<PagerCommand>& commands) {
     const pid_t pid = run(command, ends[0]);
     if (pid < 0) continue;
     ::close(ends[0]);
+    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
     return Pager(pid, ends[1]);
   }
   ::close(ends[0]);

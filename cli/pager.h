@@ -28,7 +28,7 @@ using Getenv = std::function<const char*(const char*)>;
 // program as root must not get a shell out of its pager.
 [[nodiscard]] std::vector<PagerCommand> pager_commands(const Getenv& getenv);
 
-// A running pager. What is written to fd() is shown by it.
+// A running pager. What is written to fd(), which does not block, is shown by it.
 class Pager {
  public:
   // The first of `commands` that can be run; nullopt when none can.

@@ -7,6 +7,7 @@
 
 #include <bindlens/protocol/view.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ class SocketTable {
   void add(const protocol::SocketView& s);
   [[nodiscard]] bool empty() const { return rows_.empty(); }
   [[nodiscard]] std::string render(const Style& style);
+  // Why rows are marked with "?", a line for each reason; may be empty.
+  [[nodiscard]] std::string uncertainties(const Style& style) const;
 
  private:
   struct Row {
@@ -39,6 +42,7 @@ class SocketTable {
   Options options_;
   bool any_peer_ = false;
   std::vector<Row> rows_;
+  std::map<std::string, size_t> uncertain_; // reasons, and how many rows each has
 };
 
 // bindlens why: one failure in full, and one in a line.

@@ -2,6 +2,7 @@
 #include "fetch.h"
 #include "screens.h"
 #include "text.h"
+#include "timeline.h"
 
 #include <bindlens/util/clock.h>
 
@@ -55,7 +56,7 @@ std::string earlier(const std::vector<protocol::FailureView>& failures, size_t f
 int why_json(const Common& common, const std::string& target) {
   bool any = false;
   const auto fetched = for_each_line(common, target, [&](std::string_view line) {
-    any = true;
+    any = any || !protocol::read_missing(line);
     return common.out->write(line) && common.out->write("\n");
   });
   if (!fetched) return fetched.error();
@@ -72,17 +73,25 @@ int run_why(const Common& common, const Query& query, const std::string& asked) 
   if (!limited) parameters.emplace_back("limit", std::to_string(earlier_lines + 2));
 
   std::vector<protocol::FailureView> failures;
+  std::string missing;
   Result<void> readable;
-  const auto fetched = for_each_line(common, protocol::make_target("/v1/failures", parameters),
-                                     [&](std::string_view line) {
-                                       auto failure = protocol::read_failure(line);
-                                       if (!failure) readable = std::unexpected(failure.error());
-                                       if (failure) failures.push_back(std::move(*failure));
-                                       return readable.has_value();
-                                     });
+  const auto fetched = for_each_line(
+      common, protocol::make_target("/v1/failures", parameters), [&](std::string_view line) {
+        if (const auto gap = protocol::read_missing(line)) {
+          missing += paragraph("Not seen: " + missing_text(*gap), 0, 2, common.style);
+          return true;
+        }
+        auto failure = protocol::read_failure(line);
+        if (!failure) readable = std::unexpected(failure.error());
+        if (failure) failures.push_back(std::move(*failure));
+        return readable.has_value();
+      });
   if (!fetched) return fetched.error();
   if (!readable) return complain(exit_error, readable.error().text);
-  if (failures.empty()) return complain(exit_no, nothing_found(query, asked) + unseen(common));
+  if (failures.empty()) {
+    common.out->write(missing);
+    return finish(common, complain(exit_no, nothing_found(query, asked) + unseen(common)));
+  }
 
   const auto now = static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
   const size_t in_full = limited ? failures.size() : 1;
@@ -91,6 +100,7 @@ int run_why(const Common& common, const Query& query, const std::string& asked) 
     common.out->write(why_screen(failures[i], common.style, now));
   }
   common.out->write(earlier(failures, in_full, common.style, now));
+  if (!missing.empty()) common.out->write("\n" + missing);
   return finish(common, exit_done);
 }
 

@@ -27,10 +27,11 @@ void add_differences(protocol::VerifyReport& report, std::string_view kind, std:
 
 DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Session& session,
                              kernel::Namespaces& namespaces, const kernel::Calibration& calibration,
-                             uint32_t audit_interval_s, const Recorder* recorder)
+                             uint32_t audit_interval_s, Recorder* recorder)
     : core_(core), session_(session), namespaces_(namespaces), calibration_(calibration),
-      recorder_(recorder), started_at_(monotonic_now()), auditor_(io, core, started_at_),
-      watch_(io, core, auditor_, audit_interval_s), reuseport_(core, session) {}
+      recorder_(recorder), past_(io, core, recorder), started_at_(monotonic_now()),
+      auditor_(io, core, started_at_), watch_(io, core, auditor_, audit_interval_s),
+      reuseport_(core, session) {}
 
 void DaemonBackend::watch_findings() {
   watch_.start();
@@ -82,10 +83,8 @@ void DaemonBackend::list_all(SocketQuery query, Done<std::unique_ptr<server::Soc
   *listing = std::make_unique<Listing>(core_, *this, std::move(query), std::move(walked->view));
 }
 
-void DaemonBackend::failures(model::Filter filter, Done<Failures> done) {
-  core_.when_diagnosed([this, filter = std::move(filter), done = std::move(done)] {
-    done(core_.failures().select(filter));
-  });
+void DaemonBackend::past(PastQuery query, Done<std::unique_ptr<server::PastCursor>> done) {
+  past_.ask(std::move(query), std::move(done));
 }
 
 std::vector<model::Event> DaemonBackend::events(const model::Filter& f) {

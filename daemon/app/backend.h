@@ -3,6 +3,7 @@
 #include "audit_watch.h"
 #include "auditor.h"
 #include "core.h"
+#include "past.h"
 #include "recorder.h"
 #include "reuseport.h"
 
@@ -16,14 +17,14 @@ class DaemonBackend : public server::Backend {
  public:
   DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Session& session,
                 kernel::Namespaces& namespaces, const kernel::Calibration& calibration,
-                uint32_t audit_interval_s, const Recorder* recorder);
+                uint32_t audit_interval_s, Recorder* recorder);
 
   // Begins to look for findings by itself, if that was asked for.
   void watch_findings();
 
   void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override;
-  void failures(model::Filter filter, Done<Failures> done) override;
   std::vector<model::Event> events(const model::Filter& f) override;
+  void past(PastQuery query, Done<std::unique_ptr<server::PastCursor>> done) override;
   [[nodiscard]] std::shared_ptr<void> subscribe(EventSink sink) override;
   protocol::Status status() override;
   void verify(Done<protocol::VerifyReport> done) override;
@@ -48,6 +49,7 @@ class DaemonBackend : public server::Backend {
   kernel::Namespaces& namespaces_;
   const kernel::Calibration& calibration_;
   const Recorder* recorder_; // null: everything in memory
+  Past past_;
   MonoNs started_at_;
   Auditor auditor_;
   AuditWatch watch_;

@@ -3,6 +3,7 @@
 #include <bindlens/model/distribution.h>
 #include <bindlens/model/event.h>
 #include <bindlens/model/finding.h>
+#include <bindlens/model/past.h>
 #include <bindlens/model/reuseport.h>
 #include <bindlens/model/rule.h>
 
@@ -111,6 +112,12 @@ const Names<EventType> event_types = {{EventType::bind, "bind"},
 const Names<GapCause> gap_causes = {
     {GapCause::kernel, "kernel"}, {GapCause::queue, "queue"}, {GapCause::disk, "disk"}};
 
+const Names<Missing::Why> missings = {{Missing::Why::not_kept, "not-kept"},
+                                      {Missing::Why::not_running, "not-running"},
+                                      {Missing::Why::lost, "lost"},
+                                      {Missing::Why::counted, "counted"},
+                                      {Missing::Why::unavailable, "unavailable"}};
+
 const Names<Steering> steerings = {
     {Steering::hash, "hash"}, {Steering::cbpf, "cbpf"}, {Steering::ebpf, "ebpf"}};
 
@@ -185,6 +192,9 @@ std::string_view to_string(EventType t) {
 }
 std::string_view to_string(GapCause c) {
   return name_of(gap_causes, c);
+}
+std::string_view to_string(Missing::Why w) {
+  return name_of(missings, w);
 }
 std::string_view to_string(Steering s) {
   return name_of(steerings, s);

@@ -85,8 +85,7 @@ std::string errno_name(int error) {
   return name != nullptr ? name : "errno " + std::to_string(error);
 }
 
-void append_failure(std::string& out, const model::Failure& f, const Names& names) {
-  const int64_t offset = wall_offset();
+void append_failure(std::string& out, const model::Failure& f, const Names& names, int64_t offset) {
   ObjectWriter json(out);
   json.number("id", f.id);
   write_time(json, "time", f.time, offset);
@@ -95,8 +94,7 @@ void append_failure(std::string& out, const model::Failure& f, const Names& name
   out += '\n';
 }
 
-void append_event(std::string& out, const model::Event& e, const Names& names) {
-  const int64_t offset = wall_offset();
+void append_event(std::string& out, const model::Event& e, const Names& names, int64_t offset) {
   ObjectWriter json(out);
   json.number("id", e.id);
   write_time(json, "time", e.time, offset);
@@ -114,6 +112,19 @@ void append_event(std::string& out, const model::Event& e, const Names& names) {
     if (e.bound_by != model::BoundBy::unknown) json.word("bound_by", to_string(e.bound_by));
     if (e.process) append_process(json.value("process"), *e.process);
   }
+  json.end();
+  out += '\n';
+}
+
+void append_missing(std::string& out, const model::Missing& m) {
+  ObjectWriter json(out);
+  write_time(json, "time", static_cast<MonoNs>(m.from), 0);
+  json.word("type", to_string(model::EventType::gap));
+  write_time(json, "until", static_cast<MonoNs>(m.until), 0);
+  json.word("missing", to_string(m.why));
+  if (m.why == model::Missing::Why::lost) json.number("lost", m.count);
+  if (m.why == model::Missing::Why::counted) json.number("counted", m.count);
+  json.text("reason", m.reason);
   json.end();
   out += '\n';
 }

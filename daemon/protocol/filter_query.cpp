@@ -138,10 +138,16 @@ Complaint take_until(FilterSpec& s, std::string_view v, WallNs now) {
   return take_time(s.until, v, now);
 }
 
+Complaint take_at(FilterSpec& s, std::string_view v, WallNs now) {
+  if (auto complaint = take_time(s.at, v, now)) return complaint;
+  if (*s.at > now) return in_quotes(v) + " is in the future";
+  return std::nullopt;
+}
+
 Complaint take_type(FilterSpec& s, std::string_view v, WallNs) {
   return take_list(s.types, v, model::parse_event_type,
                    "bind, autobind, listen, connect, release, fail, timewait-reuse, "
-                   "reuseport-join, reuseport-leave, audit, gap");
+                   "reuseport-join, reuseport-leave, audit, gap, start, stop");
 }
 
 Complaint take_rule(FilterSpec& s, std::string_view v, WallNs) {
@@ -222,6 +228,7 @@ constexpr Field fields[] = {
     {"type", take_type, true, in_events},
     {"since", take_since, false, in_failures | in_events},
     {"until", take_until, false, in_failures | in_events},
+    {"at", take_at, false, in_sockets},
     {"limit", take_limit, false, in_filters | in_ports},
     {"all", take_all, false, in_sockets},
     {"wide", take_wide, false, in_sockets},
@@ -279,6 +286,10 @@ parse_filter(Listing listing, const std::vector<Parameter>& parameters, WallNs n
   }
   if (spec.since && spec.until && *spec.since > *spec.until)
     return std::unexpected(FieldError{"since", "is later than until: nothing can match"});
+  if (spec.at && (spec.all || spec.wide))
+    return std::unexpected(FieldError{
+        "at", "cannot be combined with all or wide: the history has the sockets that hold a port "
+              "of their own, and not the state of bind buckets"});
   if (spec.follow && spec.until)
     return std::unexpected(FieldError{"until", "cannot be combined with follow"});
   return spec;

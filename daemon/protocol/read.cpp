@@ -98,6 +98,7 @@ SocketView socket_of(const json& object) {
   m.take("relation", s.relation);
   m.take("rule", s.rule);
   m.take("necessary", s.necessary);
+  m.take("uncertain", s.uncertain);
   return s;
 }
 
@@ -156,6 +157,9 @@ EventView event_of(const json& object) {
   m.take("type", e.type);
   m.take("lost", e.lost);
   m.take("reason", e.reason);
+  m.take("missing", e.missing);
+  m.take("counted", e.counted);
+  take_time(m, "until", e.until);
   if (e.type == "fail") {
     e.failure = failure_of(object);
     e.process = e.failure->process;
@@ -300,6 +304,13 @@ Result<FailureView> read_failure(std::string_view text) {
 }
 Result<EventView> read_event(std::string_view text) {
   return read_document(text, event_of);
+}
+std::optional<EventView> read_missing(std::string_view text) {
+  // Most lines are something else, and are told from it without being taken apart.
+  if (text.find("\"type\":\"gap\"") == std::string_view::npos) return std::nullopt;
+  auto event = read_event(text);
+  if (!event || event->type != "gap" || event->missing.empty()) return std::nullopt;
+  return *std::move(event);
 }
 Result<StatusView> read_status(std::string_view text) {
   return read_document(text, status_of);

@@ -181,7 +181,7 @@ void append_blocker(std::string& out, const model::Blocker& b, const Names& name
   json.end();
 }
 
-RowWriter::RowWriter() : wall_offset_(wall_offset()) {}
+RowWriter::RowWriter(int64_t offset) : wall_offset_(offset) {}
 
 const RowWriter::Rendered& RowWriter::rendered(const model::ProcessRef& process) {
   if (last_ != nullptr && last_->process == process) return *last_;
@@ -221,6 +221,7 @@ void RowWriter::append(std::string& out, const SocketRow& row) {
   write_backlog(json, row.socket);
   if (row.bucket != nullptr && has_bind_caches(*row.bucket))
     append_bucket(json.value("bucket"), *row.bucket);
+  json.known_text("uncertain", row.uncertain);
   json.end();
   out += '\n';
 }

@@ -4,9 +4,8 @@
 
 namespace bindlens::server {
 
-FollowSource::FollowSource(std::shared_ptr<Context> context, model::Filter filter,
-                           std::vector<model::Event> history)
-    : context_(std::move(context)), filter_(std::move(filter)), history_(std::move(history)) {
+FollowSource::FollowSource(std::shared_ptr<Context> context, model::Filter filter)
+    : context_(std::move(context)), filter_(std::move(filter)) {
   ++context_->followers;
   subscription_ = context_->backend.subscribe([this](const model::Event& e) { take(e); });
 }
@@ -32,6 +31,7 @@ void FollowSource::take(const model::Event& e) {
 // Events may have come since fill() said that there are none: what it had
 // appended took a while to be written.
 void FollowSource::on_ready(std::function<void()> ready) {
+  if (before_) return before_->on_ready(std::move(ready));
   if (!pending_.empty()) return ready();
   ready_ = std::move(ready);
 }
@@ -43,11 +43,10 @@ void FollowSource::close_gap(std::string& out) {
 
 Source::State FollowSource::fill(std::string& out, size_t slice) {
   const size_t enough = out.size() + slice;
-  while (told_ < history_.size() && out.size() < enough)
-    protocol::append_event(out, history_[told_++], context_->names);
-  if (told_ < history_.size()) return State::more;
-  history_ = {};
-  told_ = 0;
+  if (before_) {
+    if (const State state = before_->fill(out, slice); state != State::done) return state;
+    before_.reset();
+  }
   if (out.size() >= enough) return State::more;
   if (pending_.empty()) return State::waiting;
   // Everything at once: it is in memory already, and copying slices off its

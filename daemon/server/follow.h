@@ -3,15 +3,18 @@
 #include "context.h"
 #include "reply.h"
 
+#include <bindlens/model/filter.h>
+
 namespace bindlens::server {
 
-// The event stream: what is in memory, then what happens. What a slow reader
+// The event stream: what was before, then what happens. What a slow reader
 // cannot take within the buffer's limit is counted and told to it as a gap, in
 // its place between the events.
 class FollowSource final : public Source {
  public:
-  FollowSource(std::shared_ptr<Context> context, model::Filter filter,
-               std::vector<model::Event> history);
+  // From now on; `before` is told first.
+  FollowSource(std::shared_ptr<Context> context, model::Filter filter);
+  void set_before(std::unique_ptr<Source> before) { before_ = std::move(before); }
   ~FollowSource() override;
 
   State fill(std::string& out, size_t slice) override;
@@ -23,8 +26,7 @@ class FollowSource final : public Source {
 
   std::shared_ptr<Context> context_;
   model::Filter filter_;
-  std::vector<model::Event> history_;
-  size_t told_ = 0; // of the history
+  std::unique_ptr<Source> before_;
   std::string pending_;
   uint64_t lost_ = 0; // since `pending_` became full
   std::function<void()> ready_;

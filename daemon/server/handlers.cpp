@@ -1,6 +1,7 @@
 #include "handlers.h"
 
 #include "follow.h"
+#include "past.h"
 
 #include <bindlens/protocol/check_request.h>
 #include <bindlens/protocol/url.h>
@@ -86,9 +87,46 @@ std::expected<Wanted, protocol::FieldError> wanted(const Exchange& x, Listing li
   return Wanted{std::move(*spec), std::move(*filter)};
 }
 
+// The filter again, with its times as the history has them.
+Backend::PastQuery past_query(Backend::PastQuery::Of of, const Wanted& want) {
+  Backend::PastQuery query;
+  query.of = of;
+  query.filter = want.filter;
+  query.filter.since = want.spec.since;
+  query.filter.until = want.spec.until;
+  query.limit = want.spec.limit;
+  query.at = want.spec.at.value_or(0);
+  return query;
+}
+
+using GotPast = std::function<void(std::unique_ptr<Source>)>;
+
+// The first piece is read before the answer begins: what fails can still be said so.
+void with_past(const Exchange& x, Backend::PastQuery query, GotPast got) {
+  const uint64_t limit =
+      query.of == Backend::PastQuery::Of::sockets ? query.limit.value_or(UINT64_MAX) : UINT64_MAX;
+  x.context->backend.past(
+      std::move(query), [answer = x.answer, context = x.context, limit,
+                         got = std::move(got)](Result<std::unique_ptr<PastCursor>> opened) {
+        if (!opened) return answer(error_reply(opened.error()));
+        const auto cursor = std::make_shared<std::unique_ptr<PastCursor>>(*std::move(opened));
+        (*cursor)->next([answer, context, limit, got, cursor](Result<model::PastPiece> first) {
+          if (!first) return answer(error_reply(first.error()));
+          got(std::make_unique<PastSource>(context, std::move(*cursor), *std::move(first), limit));
+        });
+      });
+}
+
+void answer_past(const Exchange& x, Backend::PastQuery query) {
+  with_past(x, std::move(query), [answer = x.answer](std::unique_ptr<Source> source) {
+    answer(list_reply(std::move(source)));
+  });
+}
+
 void get_sockets(const Exchange& x) {
   auto want = wanted(x, Listing::sockets);
   if (!want) return x.answer(error_reply(want.error()));
+  if (want->spec.at) return answer_past(x, past_query(Backend::PastQuery::Of::sockets, *want));
   const uint64_t limit = want->spec.limit.value_or(std::numeric_limits<uint64_t>::max());
   x.context->backend.list_sockets(
       {std::move(want->filter), want->spec.all, want->spec.wide},
@@ -101,35 +139,47 @@ void get_sockets(const Exchange& x) {
 void get_failures(const Exchange& x) {
   const auto want = wanted(x, Listing::failures);
   if (!want) return x.answer(error_reply(want.error()));
-  x.context->backend.failures(
-      want->filter, [answer = x.answer, context = x.context,
-                     limit = want->spec.limit](Result<Backend::Failures> failures) {
-        if (!failures) return answer(error_reply(failures.error()));
-        if (limit && failures->size() > *limit) failures->resize(*limit);
-        answer(list_reply(
-            list_source(*std::move(failures), [context](std::string& out, const auto& failure) {
-              protocol::append_failure(out, *failure, context->names);
-            })));
-      });
+  answer_past(x, past_query(Backend::PastQuery::Of::failures, *want));
+}
+
+std::unique_ptr<Source> in_memory(const Exchange& x, const Wanted& want) {
+  return list_source(x.context->backend.events(want.filter),
+                     [context = x.context](std::string& out, const model::Event& e) {
+                       protocol::append_event(out, e, context->names);
+                     });
+}
+
+// With a time or a number the answer reaches back into the history; without, it is
+// what is in memory.
+bool reaches_back(const protocol::FilterSpec& spec) {
+  return spec.since || spec.until || spec.limit;
+}
+
+void follow_events(const Exchange& x, Wanted want) {
+  if (x.context->followers >= x.context->options.limits.followers)
+    return x.answer(error_reply(503, "too many clients follow the events already; try again when "
+                                     "one of them has ended"));
+  // First of all: what happens from here on is not among what was before.
+  const auto follow =
+      std::make_shared<std::unique_ptr<FollowSource>>(new FollowSource(x.context, want.filter));
+  if (!reaches_back(want.spec)) {
+    (*follow)->set_before(in_memory(x, want));
+    return x.answer(list_reply(std::move(*follow)));
+  }
+  with_past(x, past_query(Backend::PastQuery::Of::events, want),
+            [answer = x.answer, follow](std::unique_ptr<Source> before) {
+              (*follow)->set_before(std::move(before));
+              answer(list_reply(std::move(*follow)));
+            });
 }
 
 void get_events(const Exchange& x) {
   auto want = wanted(x, Listing::events);
   if (!want) return x.answer(error_reply(want.error()));
-  const auto& spec = want->spec;
-  if (spec.follow && x.context->followers >= x.context->options.limits.followers)
-    return x.answer(error_reply(503, "too many clients follow the events already; try again when "
-                                     "one of them has ended"));
-  auto events = x.context->backend.events(want->filter);
-  if (spec.limit && events.size() > *spec.limit)
-    events.erase(events.begin(), events.end() - static_cast<std::ptrdiff_t>(*spec.limit));
-  if (spec.follow)
-    return x.answer(list_reply(
-        std::make_unique<FollowSource>(x.context, std::move(want->filter), std::move(events))));
-  x.answer(list_reply(list_source(std::move(events),
-                                  [context = x.context](std::string& out, const model::Event& e) {
-                                    protocol::append_event(out, e, context->names);
-                                  })));
+  if (want->spec.follow) return follow_events(x, *std::move(want));
+  if (reaches_back(want->spec))
+    return answer_past(x, past_query(Backend::PastQuery::Of::events, *want));
+  x.answer(list_reply(in_memory(x, *want)));
 }
 
 void get_audit(const Exchange& x) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace bindlens::test {
 namespace {
@@ -103,6 +104,26 @@ TEST_F(Paged, QuittingItEndsTheCommandQuietly) {
     EXPECT_EQ(r.exit_code, 0) << r.out;
     EXPECT_LE(count(r.out, "\n"), 1u) << r.out;
   }
+}
+
+TEST_F(Paged, WhoReadsSlowlyDoesNotMakeTheDaemonWait) {
+  server_.in_loop([&] {
+    for (uint16_t port = 2000; port < 12'000; ++port)
+      server_.backend().sockets.push_back({listener(port), process(812, "nginx"), {}});
+  });
+  // The pager reads nothing until the server has no client any more.
+  const TemporaryDirectory directory;
+  const std::string go = directory.file("go");
+  std::thread ends([&] {
+    EXPECT_TRUE(server_.wait_until([&] { return server_.backend().listings == 1; }));
+    EXPECT_TRUE(server_.wait_until([&] { return server_.backend().live_cursors() == 0; }));
+    std::ofstream(go) << "go";
+  });
+  const auto r = on_terminal({"ls", "--json"},
+                             {"PAGER=while ! test -e " + go + "; do sleep 0.01; done; wc -l"});
+  ends.join();
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_NE(r.out.find("10100"), std::string::npos) << r.out;
 }
 
 TEST_F(Paged, TheCommandsExitCodeStays) {

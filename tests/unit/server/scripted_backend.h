@@ -66,6 +66,11 @@ class ScriptedBackend final : public server::Backend {
   protocol::CheckRequest last_check;
   server::Peer last_peer;
   SocketQuery last_query;
+  PastQuery last_past;
+  int listings = 0;
+  [[nodiscard]] long live_cursors() const { return live_.use_count() - 1; }
+  // What past() gives, piece by piece; when there is none, what is kept. An error ends it.
+  std::vector<Result<model::PastPiece>> past_pieces;
 
   void emit(const model::Event& e) {
     for (const auto& sink : sinks_)
@@ -75,14 +80,17 @@ class ScriptedBackend final : public server::Backend {
 
   void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override {
     last_query = query;
+    ++listings;
     if (!broken.empty()) return done(fail(broken));
     done(std::make_unique<Cursor>(*this, std::move(query)));
   }
-  void failures(model::Filter f, Done<Failures> done) override {
-    Failures out;
-    for (const auto& x : kept_failures)
-      if (f.matches(*x)) out.push_back(x);
-    done(std::move(out));
+  void past(PastQuery query, Done<std::unique_ptr<server::PastCursor>> done) override {
+    last_past = query;
+    if (!broken.empty()) return done(fail(broken));
+    auto cursor = std::make_unique<Pieces>(live_);
+    cursor->pieces = past_pieces;
+    if (cursor->pieces.empty()) cursor->pieces.push_back(in_memory(query));
+    done(std::move(cursor));
   }
   std::vector<model::Event> events(const model::Filter& f) override {
     std::vector<model::Event> out;
@@ -147,10 +155,50 @@ class ScriptedBackend final : public server::Backend {
   std::string dev_name(uint32_t, uint32_t index) override { return index == 2 ? "eth0" : ""; }
 
  private:
+  class Pieces final : public server::PastCursor {
+   public:
+    explicit Pieces(std::shared_ptr<int> live) : live_(std::move(live)) {}
+    void next(std::function<void(Result<model::PastPiece>)> done) override {
+      if (at_ < pieces.size()) return done(pieces[at_++]);
+      waiting_ = std::move(done); // for ever
+    }
+    std::vector<Result<model::PastPiece>> pieces;
+
+   private:
+    std::shared_ptr<int> live_;
+    size_t at_ = 0;
+    std::function<void(Result<model::PastPiece>)> waiting_;
+  };
+
+  // As the real one: wall times.
+  model::PastPiece in_memory(const PastQuery& query) {
+    model::PastPiece piece;
+    piece.last = true;
+    const auto wall = static_cast<MonoNs>(wall_offset());
+    if (query.of == PastQuery::Of::failures) {
+      for (const auto& kept : kept_failures) {
+        auto f = std::make_shared<model::Failure>(*kept);
+        f->time += wall;
+        f->first_time += wall;
+        if (query.filter.matches(*f)) piece.items.push_back({std::move(f), {}});
+      }
+      if (query.limit && piece.items.size() > *query.limit) piece.items.resize(*query.limit);
+      return piece;
+    }
+    for (model::Event e : kept_events) {
+      e.time += wall;
+      if (query.filter.matches(e)) piece.items.push_back({e, {}});
+    }
+    if (query.limit && piece.items.size() > *query.limit)
+      piece.items.erase(piece.items.begin(),
+                        piece.items.end() - static_cast<std::ptrdiff_t>(*query.limit));
+    return piece;
+  }
+
   class Cursor final : public server::SocketCursor {
    public:
     Cursor(const ScriptedBackend& from, SocketQuery query)
-        : from_(from), query_(std::move(query)) {}
+        : from_(from), query_(std::move(query)), live_(from.live_) {}
     bool next(protocol::SocketRow& row) override {
       while (at_ < from_.sockets.size()) {
         const Entry& e = from_.sockets[at_++];
@@ -171,10 +219,12 @@ class ScriptedBackend final : public server::Backend {
    private:
     const ScriptedBackend& from_;
     SocketQuery query_;
+    std::shared_ptr<int> live_;
     size_t at_ = 0;
   };
 
   std::list<EventSink> sinks_;
+  std::shared_ptr<int> live_ = std::make_shared<int>();
 };
 
 } // namespace bindlens::test

@@ -39,6 +39,7 @@ class EventLog {
   [[nodiscard]] size_t size() const { return events_.size(); }
   [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event) + findings_bytes_; }
   [[nodiscard]] uint64_t seen() const { return next_id_ - 1; }
+  [[nodiscard]] MonoNs oldest() const { return events_.empty() ? 0 : events_.front().time; }
 
  private:
   size_t max_bytes_;

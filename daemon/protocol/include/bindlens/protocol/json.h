@@ -4,6 +4,7 @@
 // described in docs/openapi.yaml. A value that is not known is left out.
 
 #include <bindlens/model/port_use.h>
+#include <bindlens/model/past.h>
 #include <bindlens/protocol/types.h>
 
 #include <string>
@@ -27,7 +28,8 @@ class Names {
 // and no longer.
 class RowWriter {
  public:
-  RowWriter();
+  // `offset`: what its times lack to wall time; 0 for those of the history.
+  explicit RowWriter(int64_t offset = wall_offset());
   void append(std::string& out, const SocketRow& row);
 
  private:
@@ -43,10 +45,15 @@ class RowWriter {
   const Rendered* last_ = nullptr; // neighbours often belong to one process
 };
 
-// One line each, with its newline.
-void append_failure(std::string& out, const model::Failure& f, const Names& names);
-void append_event(std::string& out, const model::Event& e, const Names& names);
+// One line each, with its newline. `offset` as of RowWriter.
+void append_failure(std::string& out, const model::Failure& f, const Names& names,
+                    int64_t offset = wall_offset());
+void append_event(std::string& out, const model::Event& e, const Names& names,
+                  int64_t offset = wall_offset());
 void append_finding(std::string& out, const model::Finding& f, const Names& names);
+
+// What the history does not tell: an event of type "gap" that has an end.
+void append_missing(std::string& out, const model::Missing& m);
 
 // What a follower missed because it read too slowly: an event of type "gap"
 // with the number of events left out and a reason.

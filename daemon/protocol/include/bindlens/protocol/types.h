@@ -28,6 +28,7 @@ struct SocketRow {
   std::string_view netns_name;           // may be empty
   std::string_view dev;                  // interface name, may be empty
   const model::Bucket* bucket = nullptr; // only when asked for (wide)
+  std::string_view uncertain;            // of the past: why it is; empty = it is certain
 };
 
 enum class HookState : uint8_t { attached, disabled, unavailable, failed };

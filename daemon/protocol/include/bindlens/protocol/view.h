@@ -56,6 +56,7 @@ struct SocketView {
   // Of a holder that stands in the way:
   std::string relation, rule;
   bool necessary = true;
+  std::string uncertain; // of the past: why it is; empty = it is certain
 };
 
 struct FailureView {
@@ -97,6 +98,9 @@ struct EventView {
   bool resolved = false;              // audit: it is not there any more
   uint64_t lost = 0;                  // gap
   std::string reason;                 // gap
+  std::string missing;                // gap in the history: "not-running" and so on
+  WallNs until = 0;                   // …: its end; it begins at `time`
+  uint64_t counted = 0;               // …: sockets that are only counted
 };
 
 struct StatusView {
@@ -208,6 +212,8 @@ struct PortReportView {
 [[nodiscard]] Result<SocketView> read_socket(std::string_view json);
 [[nodiscard]] Result<FailureView> read_failure(std::string_view json);
 [[nodiscard]] Result<EventView> read_event(std::string_view json);
+// What an answer from the history lacks, where a line of it says that.
+[[nodiscard]] std::optional<EventView> read_missing(std::string_view json);
 [[nodiscard]] Result<StatusView> read_status(std::string_view json);
 [[nodiscard]] Result<VerifyView> read_verify(std::string_view json);
 [[nodiscard]] Result<CheckView> read_check(std::string_view json);

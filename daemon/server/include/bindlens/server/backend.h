@@ -4,6 +4,7 @@
 #include <bindlens/model/port_use.h>
 #include <bindlens/model/reuseport.h>
 #include <bindlens/model/timewait.h>
+#include <bindlens/model/past.h>
 #include <bindlens/protocol/types.h>
 #include <bindlens/util/result.h>
 
@@ -21,6 +22,16 @@ class SocketCursor {
   virtual ~SocketCursor() = default;
   // False at the end. The row and its views live until the next call.
   virtual bool next(protocol::SocketRow& row) = 0;
+};
+
+// Hands out an answer from the history piece by piece, as it is read elsewhere.
+// Belongs to one response; ending it ends the reading.
+class PastCursor {
+ public:
+  virtual ~PastCursor() = default;
+  // Calls `done` later, on the event loop, and never after the cursor's end; one
+  // call at a time.
+  virtual void next(std::function<void(Result<model::PastPiece>)> done) = 0;
 };
 
 // The other end of a Unix-socket connection (SO_PEERCRED).
@@ -45,11 +56,20 @@ class Backend {
 
   virtual void list_sockets(SocketQuery query, Done<std::unique_ptr<SocketCursor>> done) = 0;
 
-  // Newest first; waits for refusals whose processes are still looked up.
-  using Failures = std::vector<std::shared_ptr<const model::Failure>>;
-  virtual void failures(model::Filter filter, Done<Failures> done) = 0;
   // Oldest first, everything still in memory that matches.
   virtual std::vector<model::Event> events(const model::Filter& f) = 0;
+
+  // Events of before, oldest first; failures, newest first; and sockets as they were:
+  // from the history, where there is one, and from memory. Waits for refusals whose
+  // processes are still looked up.
+  struct PastQuery {
+    enum class Of : uint8_t { events, failures, sockets };
+    Of of = Of::events;
+    model::Filter filter; // times in it are wall time, as in model/past.h
+    std::optional<uint64_t> limit; // events and failures: the newest so many
+    int64_t at = 0;                // sockets: at this wall time
+  };
+  virtual void past(PastQuery query, Done<std::unique_ptr<PastCursor>> done) = 0;
 
   using EventSink = std::function<void(const model::Event&)>;
   // Calls `sink` for every event from now on. The returned handle ends it.
