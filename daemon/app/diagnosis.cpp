@@ -3,6 +3,8 @@
 #include <bindlens/rules/change.h>
 
 #include <algorithm>
+#include <tuple>
+#include <unordered_map>
 
 namespace bindlens::app {
 
@@ -41,6 +43,37 @@ model::Failure describe(const model::RefusedCall& r, const rules::Request& reque
   f.evidence = r.walked ? model::Evidence::observed : model::Evidence::reconstructed;
   f.complete = r.whole;
   return f;
+}
+
+// IP_BIND_ADDRESS_NO_PORT would have kept it from taking a port before connect().
+bool bound_to_address(const model::Socket& s) {
+  return s.is(model::SocketFlag::addr_locked) && !s.is(model::SocketFlag::port_locked);
+}
+
+rules::PortUsers users_of(const rules::PortSearch& search, const model::BindTable& table) {
+  rules::PortUsers all;
+  std::unordered_map<model::ProcessRef, rules::PortUsers::User> users;
+  for (const rules::PortSearch::Holder& h : search.holders) {
+    if (h.socket->is(model::SocketFlag::timewait)) {
+      ++all.time_wait;
+      continue;
+    }
+    const model::Binding* known = table.find(h.socket->id);
+    if (known == nullptr || !known->binder) {
+      ++all.unknown;
+      continue;
+    }
+    rules::PortUsers::User& user = users[known->binder];
+    user.process = known->binder;
+    ++user.ports;
+    user.bound_to_address += h.by_bind && bound_to_address(*h.socket);
+  }
+  for (auto& [process, user] : users)
+    all.users.push_back(std::move(user));
+  std::ranges::sort(all.users, [](const auto& a, const auto& b) {
+    return std::tuple(b.ports, a.process->pid) < std::tuple(a.ports, b.process->pid);
+  });
+  return all;
 }
 
 } // namespace
@@ -88,6 +121,8 @@ Diagnosis::Diagnosis(model::RefusedCall refused, const model::BindTable& table,
                                       host.variants)),
       failure_(describe(refused_, request_)) {
   failure_.rule = verdict_.rule;
+  if (verdict_.rule == model::Rule::ephemeral_exhausted)
+    port_users_ = users_of(verdict_.search, table);
   for (const rules::Conflict& conflict : verdict_.blockers) {
     failure_.blockers.push_back(rules::to_blocker(conflict));
     const model::SocketId id = conflict.socket->id;
@@ -107,6 +142,7 @@ model::Failure Diagnosis::finish() {
   in.facts = &facts_;
   in.blockers = failure_.blockers;
   in.changes = changes;
+  in.port_users = &port_users_;
   in.process = refused_.process;
   in.names = names;
   rules::Explanation words = rules::explain(in);

@@ -41,6 +41,7 @@ class Diagnosis {
   rules::Request request_;
   rules::HostFacts facts_;
   rules::Verdict verdict_; // points into refused_.view
+  rules::PortUsers port_users_;
   model::Failure failure_;
 };
 

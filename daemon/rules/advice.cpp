@@ -4,6 +4,7 @@
 #include <bindlens/rules/wording.h>
 
 #include "kernel_view.h"
+#include "search_text.h"
 #include "unowned.h"
 
 #include <algorithm>
@@ -83,9 +84,12 @@ void exhausted_advice(const ExplainInput& in, std::vector<std::string>& out) {
   out.emplace_back("widen net.ipv4.ip_local_port_range");
   if (connects && (!counted || s.taken > s.bound))
     out.emplace_back("connect from, or to, another address: ports are counted per destination");
-  if (connects && counted && s.bound != 0)
-    out.emplace_back("set IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without a "
-                     "port number and then connect: connect passes over the ports that bind took");
+  if (!connects || !counted || s.bound == 0) return;
+  const std::string who = address_binders_text(in);
+  out.push_back("set IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without a "
+                "port number and then connect" +
+                (who.empty() ? "" : ", here " + who) +
+                ": connect passes over the ports that bind took");
 }
 
 void general_advice(const ExplainInput& in, std::vector<std::string>& out) {

@@ -66,10 +66,10 @@ std::vector<std::vector<const Bucket*>> by_port(const model::PortView& view, Por
 }
 
 // What keeps the kernel from taking a port.
-enum class Taken : uint8_t {
-  no,
-  by_holder, // a holder refuses
-  by_bind,   // the same, and connect() passes over the port whatever the destination
+struct Taken {
+  bool taken = false;
+  bool by_bind = false;       // connect() passes over the port whatever the destination
+  const Socket* by = nullptr; // who refuses, or closed the port to connect(); null = gone
 };
 
 // Goes through the range and tells what is found: `taken(port)` says what keeps
@@ -85,9 +85,10 @@ void search(Verdict& out, PortRange range, const HostFacts& facts, int error, Do
     const auto port = static_cast<uint16_t>(p);
     if (is_reserved(facts, port)) {
       ++out.search.reserved;
-    } else if (const Taken by = taken(port); by != Taken::no) {
+    } else if (const Taken held = taken(port); held.taken) {
       ++out.search.taken;
-      out.search.bound += by == Taken::by_bind;
+      out.search.bound += held.by_bind;
+      if (held.by != nullptr) out.search.holders.push_back({held.by, held.by_bind});
     } else if (visit(port) == Visit::always) {
       out.would_succeed = true;
       return;
@@ -129,15 +130,32 @@ bool closed_to_connect(const Buckets& buckets) {
       buckets, [](const Bucket* b) { return b->fastreuse >= 0 || b->fastreuseport >= 0; });
 }
 
-Taken taken_by(const Buckets& buckets, bool free) {
-  if (free) return Taken::no;
-  return closed_to_connect(buckets) ? Taken::by_bind : Taken::by_holder;
+// Who closed it: one that asked for the port or listens before one that connected.
+const Socket* closer(const Buckets& buckets) {
+  const Socket* any = nullptr;
+  for (const Bucket* b : buckets) {
+    if (b->fastreuse < 0 && b->fastreuseport < 0) continue;
+    for (const Socket& h : b->sockets) {
+      if (h.is(SocketFlag::port_locked) || h.is(SocketFlag::addr_locked)) return &h;
+      if (any == nullptr || h.state == model::State::listen) any = &h;
+    }
+  }
+  return any;
 }
 
-bool tcp_port_free(const Asker& a, const Bucket& b, Strictness s, const Variants& v) {
-  return std::ranges::none_of(b.sockets, [&](const Socket& h) {
-    return tcp_conflict(a, h, s, v) && tcp_candidate(a, b, h, v);
+// The first that `refuses(bucket)` gives.
+template <typename Refuses>
+Taken taken_by(const Buckets& buckets, Refuses refuses) {
+  for (const Bucket* b : buckets)
+    if (const Socket* h = refuses(*b)) return {true, closed_to_connect(buckets), h};
+  return {};
+}
+
+const Socket* tcp_refuser(const Asker& a, const Bucket& b, Strictness s, const Variants& v) {
+  const auto h = std::ranges::find_if(b.sockets, [&](const Socket& holder) {
+    return tcp_conflict(a, holder, s, v) && tcp_candidate(a, b, holder, v);
   });
+  return h == b.sockets.end() ? nullptr : &*h;
 }
 
 } // namespace
@@ -155,10 +173,8 @@ void choose_tcp_port(Verdict& out, const Request& r, const Asker& a, const model
     search(
         out, *range, facts, EADDRINUSE, doubt,
         [&](uint16_t port) {
-          const Buckets& held = buckets[port - range->first];
-          return taken_by(held, std::ranges::all_of(held, [&](const Bucket* b) {
-                            return tcp_port_free(a, *b, s, v);
-                          }));
+          return taken_by(buckets[port - range->first],
+                          [&](const Bucket& b) { return tcp_refuser(a, b, s, v); });
         },
         [&](uint16_t port) { return bind_visits(*range, port, halves); });
   };
@@ -175,17 +191,20 @@ void choose_udp_port(Verdict& out, const Request& r, const Asker& a, const model
                      const HostFacts& facts, const Variants& v) {
   const auto range = range_of(out, r, facts, v);
   if (!range) return;
-  std::vector<bool> taken(size_t(range->last) - range->first + 1);
+  std::vector<const Socket*> taken(size_t(range->last) - range->first + 1);
   for (const Bucket& b : view.buckets) {
     if (b.proto != r.proto) continue;
     for (const Socket& h : b.sockets)
       if (h.netns == a.netns && h.local.port >= range->first && h.local.port <= range->last &&
           udp_holder_refuses(a, h, v))
-        taken[h.local.port - range->first] = true;
+        taken[h.local.port - range->first] = &h;
   }
   search(
       out, *range, facts, r.op == Operation::bind ? EADDRINUSE : EAGAIN, Doubt::for_the_call,
-      [&](uint16_t port) { return taken[port - range->first] ? Taken::by_holder : Taken::no; },
+      [&](uint16_t port) {
+        const Socket* by = taken[port - range->first];
+        return Taken{by != nullptr, false, by};
+      },
       [](uint16_t) { return Visit::always; });
 }
 
@@ -268,10 +287,9 @@ void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::Po
       out, *range, facts, EADDRNOTAVAIL, doubt,
       [&](uint16_t port) {
         const Buckets& held = buckets[port - range->first];
-        return taken_by(held,
-                        !closed_to_connect(held) && std::ranges::all_of(held, [&](const Bucket* b) {
-                          return tuple_holder(out, r, a, facts, *b, port, doubt) == nullptr;
-                        }));
+        if (closed_to_connect(held)) return Taken{true, true, closer(held)};
+        return taken_by(
+            held, [&](const Bucket& b) { return tuple_holder(out, r, a, facts, b, port, doubt); });
       },
       [&](uint16_t port) {
         return own && v.socket_range_scans_all ? Visit::always : visits(*range, port);

@@ -60,6 +60,21 @@ TEST_F(ScenarioOfFewPorts, ConnectHasNoPortLeftForItsDestination) {
   EXPECT_TRUE(b.connect(without_port("127.0.0.3"), "127.0.0.1", service).ok());
 }
 
+TEST_F(ScenarioOfFewPorts, TellsWhoHasThePorts) {
+  listening(a, a.tcp(), "0.0.0.0", service);
+  Actor other(netns, "kt-other");
+  ASSERT_TRUE(other.connect(other.tcp(), "127.0.0.1", service).ok());
+  for (int i = 1; i < ports_in_range; ++i)
+    ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.1", service).ok());
+  const int fd = b.tcp();
+  const Json f = refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(fd, "127.0.0.1", service); });
+  EXPECT_TRUE(explains(f, "the ports are held by " + named("kt-b", b.pid()) + " (3) and " +
+                              named("kt-other", other.pid()) + " (1)."))
+      << f.dump(1);
+  other.kill(); // one of those named, and there is room
+  EXPECT_TRUE(eventually([&] { return b.connect(fd, "127.0.0.1", service).ok(); }));
+}
+
 TEST_F(ScenarioOfFewPorts, WideningTheRangeHelps) {
   use_all_ports();
   const int fd = b.tcp();
@@ -151,7 +166,9 @@ TEST_F(ScenarioOfFewPorts, ConnectIsToldOfThePortsThatBindTook) {
       << f.dump(1);
   EXPECT_FALSE(advises(f, "connect from, or to, another address")) << f.dump(1);
   EXPECT_EQ(b.connect(fd, "127.0.0.2", service).error, EADDRNOTAVAIL) << "it would be of no use";
-  EXPECT_TRUE(advises(f, "IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without"))
+  EXPECT_TRUE(advises(f, "IP_BIND_ADDRESS_NO_PORT before bind in the programs that bind without a "
+                         "port number and then connect, here " +
+                             named("kt-b", b.pid()) + " (4)"))
       << f.dump(1);
 }
 
@@ -186,6 +203,7 @@ TEST_F(ScenarioOfFewPorts, ConnectMeetsOnlyTimeWait) {
   const Json f = refusal(b, 0, EADDRNOTAVAIL, [&] { return b.connect(fd, "127.0.0.1", service); });
   expect_rule(f, "ephemeral-exhausted");
   EXPECT_TRUE(explains(f, "All 4 ports of 40000-40003 are in use for 127.0.0.1:9000")) << f.dump(1);
+  EXPECT_TRUE(explains(f, "held by closed connections in TIME_WAIT (4)")) << f.dump(1);
   EXPECT_TRUE(f.value("holders", Json::array()).empty()) << "no one of them: " << f.dump(1);
   EXPECT_TRUE(advises(f, "connect from, or to, another address")) << f.dump(1);
   EXPECT_TRUE(b.connect(fd, "127.0.0.2", service).ok());

@@ -86,6 +86,13 @@ struct PortSearch {
   // Free, but not visited: with an odd number of ports the search leaves one out.
   uint32_t passed_over = 0;
   PortRange ports; // the range that was searched
+  // One socket for each of `taken`: what refused, or what closed the port to connect().
+  // They point into the view.
+  struct Holder {
+    const model::Socket* socket = nullptr; // never null
+    bool by_bind = false;                  // one of `bound`
+  };
+  std::vector<Holder> holders;
 };
 
 struct Verdict {

@@ -25,6 +25,19 @@ struct Explanation {
 
 struct Change; // change.h
 
+// Who has the ports that a search found taken (PortSearch::holders).
+struct PortUsers {
+  struct User {
+    model::ProcessRef process; // never null
+    uint32_t ports = 0;
+    // Of these, bound to an address and no port number, without IP_BIND_ADDRESS_NO_PORT.
+    uint32_t bound_to_address = 0;
+  };
+  std::vector<User> users; // the most ports first
+  uint32_t time_wait = 0;  // ports of closed connections
+  uint32_t unknown = 0;    // nobody saw who took them
+};
+
 struct ExplainInput {
   const Request* request = nullptr; // never null
   const Verdict* verdict = nullptr; // never null
@@ -34,7 +47,8 @@ struct ExplainInput {
   std::span<const model::Blocker> blockers;
   // minimal_changes() of the refusal: they open the advice.
   std::span<const Change> changes;
-  model::ProcessRef process; // who asked; null = a question, nobody has called yet
+  const PortUsers* port_users = nullptr; // null = not looked up
+  model::ProcessRef process;             // who asked; null = a question, nobody has called yet
   Names names;
 };
 
