@@ -75,6 +75,37 @@ TEST_F(ScenarioOfFewPorts, TellsWhoHasThePorts) {
   EXPECT_TRUE(eventually([&] { return b.connect(fd, "127.0.0.1", service).ok(); }));
 }
 
+// A server goes, a client's connection is given its port, and the server's
+// successor cannot have it.
+TEST_F(ScenarioOfFewPorts, ConnectionTookThePortOfAServerThatRestarts) {
+  set_sysctl("ipv4/ip_local_port_range", "8080 8081");
+  listening(a, a.tcp(), "127.0.0.1", service);
+  Actor server(netns, "kt-server");
+  listening(server, server.tcp(), "0.0.0.0", port);
+  server.kill();
+  Actor client(netns, "kt-client");
+  for (int i = 0; i < 2; ++i) // both ports: one is the server's
+    ASSERT_TRUE(client.connect(client.tcp(), "127.0.0.1", service).ok());
+
+  Actor next(netns, "kt-next");
+  const int fd = next.tcp();
+  next.reuseaddr(fd);
+  const Json f = refused_bind(next, fd, "0.0.0.0", port);
+  expect_rule(f, "bucket-connect-only");
+  EXPECT_TRUE(explains(f, named("kt-client", client.pid()) + " to 127.0.0.1:9000")) << f.dump(1);
+  EXPECT_TRUE(advises(f, "net.ipv4.ip_local_reserved_ports with 8080 added")) << f.dump(1);
+
+  set_sysctl("ipv4/ip_local_reserved_ports", std::to_string(port));
+  client.kill();
+  EXPECT_TRUE(eventually([&] { return next.bind(fd, "0.0.0.0", port).ok(); }));
+  ASSERT_TRUE(next.listen(fd).ok());
+  next.kill();
+  EXPECT_TRUE(b.connect(b.tcp(), "127.0.0.1", service).ok());
+  EXPECT_EQ(b.connect(b.tcp(), "127.0.0.1", service).error, EADDRNOTAVAIL) << "8080 is left out";
+  Actor last(netns, "kt-last");
+  listening(last, last.tcp(), "0.0.0.0", port);
+}
+
 TEST_F(ScenarioOfFewPorts, WideningTheRangeHelps) {
   use_all_ports();
   const int fd = b.tcp();
