@@ -1,5 +1,6 @@
 #include "commands.h"
 #include "fetch.h"
+#include "phrases.h"
 #include "screens.h"
 #include "text.h"
 
@@ -34,6 +35,7 @@ std::string check_screen(const protocol::CheckView& c, const Style& style, proto
   std::string out = verdict(c, style);
   if (!c.explanation.empty()) out += paragraph(c.explanation, indent, 0, style);
   out += holder_lines(c.holders, indent, style, now);
+  if (c.bucket) out += paragraph("the port is " + bucket_text(*c.bucket), indent, 2, style);
   if (!c.minimal_change.empty())
     out +=
         paragraph("smallest change: " + alternatives(c.minimal_change, "; or "), indent, 2, style);

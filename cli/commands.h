@@ -50,6 +50,7 @@ int run_explain(const Common& common, std::string_view page);
 // The full-screen view, with rates over `sample_s` seconds.
 int run_top(const Common& common, const std::vector<protocol::Parameter>& filter,
             uint32_t sample_s);
+int run_timewait(const Common& common, const Query& query);
 int run_ports(const Common& common, const Query& query);
 int run_check(const Common& common, const std::string& body);
 

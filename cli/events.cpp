@@ -46,7 +46,8 @@ std::string finding_text(const EventView& e) {
 std::string change_text(const EventView& e) {
   if (e.type == "start" || e.type == "stop") return "bindlensd";
   std::string text = socket_text(e.socket);
-  text += "  " + (e.process ? process_text(*e.process) : std::string("kernel"));
+  if (e.process || !e.reuse) // a SYN is nobody's call
+    text += "  " + (e.process ? process_text(*e.process) : std::string("kernel"));
   if (e.process)
     if (const std::string place = place_text(*e.process); !place.empty())
       text += " (" + place + ")";
@@ -57,9 +58,18 @@ std::string change_text(const EventView& e) {
   return text;
 }
 
+std::string reuse_text_of(const EventView& e) {
+  std::string text = reuse_text(e.reuse->kind, e.reuse->sockets) + "  " + change_text(e);
+  if (!e.reuse->harmless) text += "  not harmless";
+  if (e.reuse->evidence == "reconstructed") text += "  (reconstructed)";
+  if (e.reuse->left_out != 0) text += "  (" + thousands(e.reuse->left_out) + " more not told)";
+  return text;
+}
+
 std::string event_text(const EventView& e) {
   if (e.type == "gap") return gap_text(e);
   if (e.failure) return fail_text(*e.failure);
+  if (e.reuse) return reuse_text_of(e);
   return e.finding ? finding_text(e) : change_text(e);
 }
 
@@ -67,7 +77,8 @@ std::string event_text(const EventView& e) {
 std::string colored(const EventView& e, const std::string& text, const Style& style) {
   const std::string severity = e.finding && !e.resolved ? e.finding->severity : "";
   if (e.type == "fail" || severity == "critical") return style.critical(text);
-  return e.type == "gap" || severity == "warning" ? style.warning(text) : text;
+  const bool harmful = e.reuse && !e.reuse->harmless;
+  return e.type == "gap" || harmful || severity == "warning" ? style.warning(text) : text;
 }
 
 bool is_one_port(const Query& query) {

@@ -47,6 +47,13 @@ std::string socket_user(const SocketView& s) {
   return s.uid ? std::to_string(*s.uid) : "-";
 }
 
+// "reuseport:33": of that user only.
+std::string open_to_text(const SocketView& s) {
+  if (!s.bucket) return "-";
+  const bool of_user = s.bucket->open_uid.has_value();
+  return s.bucket->open_to + (of_user ? ":" + std::to_string(*s.bucket->open_uid) : "");
+}
+
 // Columns in the order of SocketTable::cells_of(). Addresses keep their port
 // whatever happens; what is least missed goes first.
 std::vector<Column> all_columns() {
@@ -89,7 +96,7 @@ std::vector<std::string> SocketTable::cells_of(const SocketView& s) const {
   if (options_.wide) {
     cells.push_back(socket_user(s));
     cells.push_back(or_dash(s.bound_by));
-    cells.push_back(s.bucket ? s.bucket->open_to : "-");
+    cells.push_back(open_to_text(s));
     cells.push_back(or_dash(s.cookie));
   }
   return cells;

@@ -132,7 +132,7 @@ void add_target(FilterValues& values, const std::string& target) {
 
 // Commands that exist in other versions: an unknown name would be misleading.
 void add_absent(CLI::App& app) {
-  for (const char* name : {"reuseport", "timewait"}) {
+  for (const char* name : {"reuseport"}) {
     auto* command = app.add_subcommand(name)->group("");
     command->allow_extras()->prefix_command()->parse_complete_callback([name] {
       throw UsageError{std::string("'") + name +
@@ -145,9 +145,10 @@ void add_absent(CLI::App& app) {
 struct CommandLine {
   CLI::App app{"Who holds which port, and why a bind failed.", "bindlens"};
   GlobalOptions global;
-  FilterValues ls_filter, why_filter, events_filter, audit_filter, top_filter, ports_filter;
+  FilterValues ls_filter, why_filter, events_filter, audit_filter, top_filter, ports_filter,
+      timewait_filter;
   uint32_t top_interval_s = 1;
-  std::string why_target;
+  std::string why_target, timewait_target;
   AuditChoice audit;
   std::string baseline_path;
   std::string_view explained; // a page of docs/audit.md
@@ -218,6 +219,16 @@ void CommandLine::add_listings() {
   events->final_callback([this] {
     command = [query = make_query(Listing::events, events_filter)](const Common& c) {
       return run_events(c, query);
+    };
+  });
+  auto* timewait = add("timewait", "ports held by TIME_WAIT, and who took them over");
+  timewait->add_option("target", timewait_target, "a port, or address and port")
+      ->type_name("PORT|ADDR:PORT");
+  add_filter(*timewait, Listing::timewait, timewait_filter);
+  timewait->final_callback([this] {
+    add_target(timewait_filter, timewait_target);
+    command = [query = make_query(Listing::timewait, timewait_filter)](const Common& c) {
+      return run_timewait(c, query);
     };
   });
   auto* ports = add("ports", "ephemeral ports: who uses them, what is near exhaustion");
@@ -359,7 +370,7 @@ CommandLine::CommandLine() {
 }
 
 constexpr std::string_view commands_text =
-    "ls, why, events, ports, top, status, verify, audit and check";
+    "ls, why, events, timewait, ports, top, status, verify, audit and check";
 
 // What stands on the command line and belongs to nothing.
 std::string unexpected_text(const CLI::App& app) {

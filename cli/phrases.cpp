@@ -78,4 +78,26 @@ uint32_t own_netns() {
   return ::stat("/proc/self/ns/net", &st) == 0 ? static_cast<uint32_t>(st.st_ino) : 0;
 }
 
+std::string reuse_text(const std::string& kind, uint64_t sockets) {
+  const std::string over =
+      sockets == 1 ? "a TIME_WAIT socket" : thousands(sockets) + " TIME_WAIT sockets";
+  if (kind == "syn") return "new SYN revived " + over;
+  if (kind == "connect") return "connect took over " + over;
+  return plain(kind) + " over " + over;
+}
+
+std::string bucket_text(const protocol::BucketView& b) {
+  std::string text = "open to ";
+  if (b.open_to == "connect")
+    text += "connect only";
+  else if (b.open_to == "reuseaddr")
+    text += "bind with SO_REUSEADDR";
+  else if (b.open_to == "reuseport")
+    text += "bind with SO_REUSEPORT of " +
+            (b.open_uid ? "uid " + std::to_string(*b.open_uid) : std::string("any user"));
+  else
+    text += "nobody";
+  return b.because.empty() ? text : text + ": " + plain(b.because);
+}
+
 } // namespace bindlens::cli

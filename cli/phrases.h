@@ -26,6 +26,11 @@ namespace bindlens::cli {
 [[nodiscard]] std::string user_text(const protocol::ProcessView& p);
 [[nodiscard]] std::string netns_text(const protocol::SocketView& s); // name or inode number
 
+// "bind over 3 TIME_WAIT sockets", "SYN revived a TIME_WAIT socket"
+[[nodiscard]] std::string reuse_text(const std::string& kind, uint64_t sockets);
+// "open to bind with SO_REUSEPORT of uid 33: all 2 sockets on it have set it"
+[[nodiscard]] std::string bucket_text(const protocol::BucketView& b);
+
 // Inode number of the namespace of who looks; 0 = cannot be told.
 [[nodiscard]] uint32_t own_netns();
 

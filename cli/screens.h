@@ -68,6 +68,9 @@ struct Tally {
 };
 [[nodiscard]] std::string tally_text(const Tally& t);
 
+// bindlens timewait: one port.
+[[nodiscard]] std::string timewait_screen(const protocol::TimeWaitView& t, const Style& style,
+                                          protocol::WallNs now);
 // bindlens ports
 [[nodiscard]] std::string ports_screen(const protocol::PortReportView& r, const Style& style);
 

@@ -179,6 +179,8 @@ std::string why_screen(const FailureView& f, const Style& style, protocol::WallN
     lines.replace(margin, label.size(), label);
     out += "\n" + lines;
   }
+  if (f.bucket)
+    out += "\n" + paragraph("The port is " + bucket_text(*f.bucket) + ".", margin, 0, style);
   out += advice_lines(f, style);
   return out + "\n" + paragraph(evidence_text(f), margin, 0, style);
 }

@@ -1,5 +1,6 @@
 #include "checker.h"
 
+#include <bindlens/rules/bucket_state.h>
 #include <bindlens/rules/check.h>
 
 #include <algorithm>
@@ -65,7 +66,8 @@ protocol::CheckReply to_reply(rules::CheckAnswer a) {
           std::move(a.holders),
           std::move(a.advice),
           std::move(a.minimal_change),
-          std::move(a.unknown)};
+          std::move(a.unknown),
+          std::nullopt};
 }
 
 // Another user is thought of in the cgroup, and under the security modules, of
@@ -147,7 +149,10 @@ void check_bind(const CheckContext& c, const protocol::CheckRequest& r, server::
     };
     auto reply =
         to_reply(rules::answer(q.asked, v, q.facts, context.core.host().variants, resolve, names));
-    if (context.core.source().name() != "walk")
+    if (context.core.source().name() == "walk")
+      reply.bucket = rules::held_bucket_state(v, q.asked.request.netns, q.asked.request.local.port,
+                                              context.core.host().variants);
+    else
       reply.unknown.emplace_back("the reuse flags of the sockets on the port, which sock_diag does "
                                  "not tell; taken as not set");
     done(std::move(reply));

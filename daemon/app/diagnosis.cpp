@@ -1,5 +1,7 @@
 #include "diagnosis.h"
 
+#include <bindlens/rules/bucket_state.h>
+
 #include <bindlens/rules/change.h>
 
 #include <algorithm>
@@ -123,6 +125,9 @@ Diagnosis::Diagnosis(model::RefusedCall refused, const model::BindTable& table,
   failure_.rule = verdict_.rule;
   if (verdict_.rule == model::Rule::ephemeral_exhausted)
     port_users_ = users_of(verdict_.search, table);
+  if (refused_.whole)
+    failure_.bucket =
+        rules::held_bucket_state(refused_.view, request_.netns, request_.local.port, host.variants);
   for (const rules::Conflict& conflict : verdict_.blockers) {
     failure_.blockers.push_back(rules::to_blocker(conflict));
     const model::SocketId id = conflict.socket->id;

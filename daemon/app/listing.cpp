@@ -1,5 +1,7 @@
 #include "listing.h"
 
+#include <bindlens/rules/bucket_state.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -85,8 +87,16 @@ void Listing::fill(protocol::SocketRow& row, const Entry& e) {
   row.user = s.is(model::SocketFlag::timewait) ? std::string_view{} : names_.user(s.uid);
   row.netns_name = names_.netns(s.netns);
   row.dev = names_.dev(s.netns, s.dev);
-  row.bucket = query_.wide ? e.bucket : nullptr;
+  row.bucket = query_.wide ? state_of(*e.bucket) : nullptr;
   fill_holders(row);
+}
+
+const model::BucketState* Listing::state_of(const model::Bucket& b) {
+  // sock_diag tells nothing of buckets, and UDP has none.
+  if (b.proto != model::Proto::tcp || core_.source().name() != "walk") return nullptr;
+  auto [it, fresh] = states_.try_emplace(&b);
+  if (fresh) it->second = rules::bucket_state(b, core_.host().variants);
+  return &it->second;
 }
 
 void Listing::fill_holders(protocol::SocketRow& row) {

@@ -43,6 +43,7 @@ class Listing : public server::SocketCursor {
     const model::Socket* socket;
     const model::Bucket* bucket;
   };
+  const model::BucketState* state_of(const model::Bucket& b);
   [[nodiscard]] bool is_wanted(const model::Socket& s, const model::Bucket& b) const;
   void fill(protocol::SocketRow& row, const Entry& e);
   [[nodiscard]] model::BoundBy bound_by(const Entry& e, const model::Binding* known) const;
@@ -57,6 +58,7 @@ class Listing : public server::SocketCursor {
   std::shared_ptr<const kernel::OwnerMap> sweep_;
   std::unordered_map<model::SocketId, std::vector<bl_owner>> owners_;
   std::unordered_map<uint32_t, model::ProcessRef> processes_;
+  std::unordered_map<const model::Bucket*, model::BucketState> states_; // when asked for
   NameCache names_;
 };
 

@@ -1,5 +1,6 @@
 // Every enum of the model with the names that users, scripts and documents know.
 
+#include <bindlens/model/bucket_state.h>
 #include <bindlens/model/distribution.h>
 #include <bindlens/model/event.h>
 #include <bindlens/model/finding.h>
@@ -172,6 +173,20 @@ std::string_view to_string(Proto p) {
 std::string_view to_string(State s) {
   return name_of(states, s);
 }
+std::string_view to_string(OpenTo o) {
+  switch (o) {
+  case OpenTo::nobody:
+    return "nobody";
+  case OpenTo::connect:
+    return "connect";
+  case OpenTo::reuseaddr:
+    return "reuseaddr";
+  case OpenTo::reuseport:
+    return "reuseport";
+  }
+  return "";
+}
+
 std::string_view to_string(BoundBy b) {
   return name_of(bound_bys, b);
 }

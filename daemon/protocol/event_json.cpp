@@ -72,6 +72,7 @@ void write_failure(ObjectWriter& json, const model::Failure& f, const Names& nam
   write_blockers(json, f.blockers, names, offset);
   if (f.blockers_left_out != 0) json.number("holders_left_out", f.blockers_left_out);
   write_texts(json, "advice", f.advice);
+  if (f.bucket) append_bucket(json.value("bucket"), *f.bucket);
   json.number("count", f.count);
   write_time(json, "first_time", f.first_time, offset);
   json.word("evidence", to_string(f.evidence));
@@ -107,6 +108,7 @@ void append_event(std::string& out, const model::Event& e, const Names& names, i
     json.flag("resolved", e.resolved);
     if (e.finding) write_finding(json.value("finding"), *e.finding, names);
   } else if (is_about_socket(e.type)) {
+    if (e.reuse) write_reuse_facts(json, *e.reuse);
     const FoundNames found(names, e.socket.uid, e.socket.netns, e.socket.dev);
     write_socket(json, e.socket, found.view());
     if (e.bound_by != model::BoundBy::unknown) json.word("bound_by", to_string(e.bound_by));
@@ -150,6 +152,7 @@ std::string to_json(const CheckReply& r, const Names& names) {
   write_texts(json, "advice", r.advice);
   write_texts(json, "minimal_change", r.minimal_change);
   write_texts(json, "unknown", r.unknown);
+  if (r.bucket) append_bucket(json.value("bucket"), *r.bucket);
   json.end();
   out += '\n';
   return out;

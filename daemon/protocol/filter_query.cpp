@@ -202,8 +202,9 @@ constexpr unsigned in_failures = bit(Listing::failures);
 constexpr unsigned in_events = bit(Listing::events);
 constexpr unsigned in_findings = bit(Listing::findings);
 constexpr unsigned in_ports = bit(Listing::ports);
+constexpr unsigned in_timewait = bit(Listing::timewait);
 // Those that filter sockets.
-constexpr unsigned in_filters = in_sockets | in_failures | in_events | in_findings;
+constexpr unsigned in_filters = in_sockets | in_failures | in_events | in_findings | in_timewait;
 
 struct Field {
   std::string_view name;

@@ -55,6 +55,8 @@ BucketView bucket_of(const json& object) {
   m.take("fastreuseport", b.fastreuseport);
   m.take("fastuid", b.fastuid);
   m.take("open_to", b.open_to);
+  m.take("open_uid", b.open_uid);
+  m.take("because", b.because);
   return b;
 }
 
@@ -119,6 +121,7 @@ FailureView failure_of(const json& object) {
   m.take("explanation", f.explanation);
   m.take_list("holders", f.holders, socket_of);
   m.take_texts("advice", f.advice);
+  m.take_object("bucket", f.bucket, bucket_of);
   m.take("evidence", f.evidence);
   m.take("complete", f.complete);
   return f;
@@ -149,6 +152,16 @@ FindingView finding_of(const json& object) {
   return f;
 }
 
+EventView::Reuse reuse_of(const Members& m) {
+  EventView::Reuse r;
+  m.take("kind", r.kind);
+  m.take("evidence", r.evidence);
+  m.take("sockets", r.sockets);
+  m.take("harmless", r.harmless);
+  m.take("left_out", r.left_out);
+  return r;
+}
+
 EventView event_of(const json& object) {
   const Members m(object);
   EventView e;
@@ -169,6 +182,7 @@ EventView event_of(const json& object) {
   } else if (e.type != "gap") {
     e.socket = socket_of(object);
     m.take_object("process", e.process, process_of);
+    if (e.type == "timewait-reuse") e.reuse = reuse_of(m);
   }
   return e;
 }
@@ -291,6 +305,7 @@ CheckView check_of(const json& object) {
   m.take_texts("advice", c.advice);
   m.take_texts("minimal_change", c.minimal_change);
   m.take_texts("unknown", c.unknown);
+  m.take_object("bucket", c.bucket, bucket_of);
   return c;
 }
 

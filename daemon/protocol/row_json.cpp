@@ -7,28 +7,6 @@ namespace {
 
 using model::SocketFlag;
 
-// Who may bind the port without the kernel looking at each holder: the caches
-// of inet_bind_bucket, see inet_csk_get_port().
-std::string_view open_to(const model::Bucket& b) {
-  if (b.fastreuse < 0) return "connect";
-  if (b.fastreuse > 0) return "reuseaddr";
-  if (b.fastreuseport > 0) return "reuseport";
-  return "nobody";
-}
-
-void append_bucket(std::string& out, const model::Bucket& b) {
-  ObjectWriter json(out);
-  json.number("fastreuse", int{b.fastreuse});
-  json.number("fastreuseport", int{b.fastreuseport});
-  json.number("fastuid", b.fastuid);
-  json.word("open_to", open_to(b));
-  json.end();
-}
-
-bool has_bind_caches(const model::Bucket& b) {
-  return b.proto == model::Proto::tcp || b.proto == model::Proto::mptcp;
-}
-
 void write_backlog(ObjectWriter& json, const model::Socket& s) {
   if (s.state != model::State::listen) return;
   std::string& out = json.value("backlog");
@@ -45,6 +23,17 @@ void append_hex(std::string& out, uint64_t value) {
 }
 
 } // namespace
+
+void append_bucket(std::string& out, const model::BucketState& b) {
+  ObjectWriter json(out);
+  json.number("fastreuse", int{b.fastreuse});
+  json.number("fastreuseport", int{b.fastreuseport});
+  json.number("fastuid", b.fastuid);
+  json.word("open_to", to_string(b.open_to));
+  if (b.open_uid) json.number("open_uid", *b.open_uid);
+  json.known_text("because", b.because);
+  json.end();
+}
 
 void write_time(ObjectWriter& json, std::string_view key, MonoNs t, int64_t offset) {
   std::string& out = json.value(key);
@@ -219,8 +208,7 @@ void RowWriter::append(std::string& out, const SocketRow& row) {
                    to += r.facts;
                  });
   write_backlog(json, row.socket);
-  if (row.bucket != nullptr && has_bind_caches(*row.bucket))
-    append_bucket(json.value("bucket"), *row.bucket);
+  if (row.bucket != nullptr) append_bucket(json.value("bucket"), *row.bucket);
   json.known_text("uncertain", row.uncertain);
   json.end();
   out += '\n';

@@ -2,8 +2,10 @@
 
 #include "json_text.h"
 
+#include <bindlens/model/bucket_state.h>
 #include <bindlens/model/process.h>
 #include <bindlens/model/socket.h>
+#include <bindlens/model/timewait.h>
 #include <bindlens/protocol/json.h>
 
 namespace bindlens::protocol {
@@ -28,6 +30,12 @@ void write_time(ObjectWriter& json, std::string_view key, MonoNs t, int64_t offs
 void append_process_facts(std::string& out, const model::Process& p);
 // A whole process object; `fd` and `tid` are left out when negative or 0.
 void append_process(std::string& out, const model::Process& p, int fd = -1, uint32_t tid = 0);
+
+// kind, evidence, sockets, harmless, left_out
+void write_reuse_facts(ObjectWriter& json, const model::TimeWaitReuse& r);
+
+// bucket: {"fastreuse":…,"open_to":…}
+void append_bucket(std::string& out, const model::BucketState& b);
 
 void append_blocker(std::string& out, const model::Blocker& b, const Names& names, int64_t offset);
 // The same socket where it stands in nobody's way: without relation and rule.

@@ -198,6 +198,29 @@ void get_audit(const Exchange& x) {
       });
 }
 
+// Most sockets first, and of those without any most reuses.
+void sort_by_count(std::vector<model::TimeWaitPort>& ports) {
+  std::ranges::stable_sort(ports, [](const auto& a, const auto& b) {
+    return std::pair(b.count, b.reuses.sum()) < std::pair(a.count, a.reuses.sum());
+  });
+}
+
+void get_timewait(const Exchange& x) {
+  auto want = wanted(x, Listing::timewait);
+  if (!want) return x.answer(error_reply(want.error()));
+  x.context->backend.timewait(std::move(want->filter), [answer = x.answer, context = x.context,
+                                                        limit = want->spec.limit](
+                                                           Result<model::TimeWaitTable> table) {
+    if (!table) return answer(error_reply(table.error()));
+    sort_by_count(table->ports);
+    if (limit && table->ports.size() > *limit) table->ports.resize(*limit);
+    answer(list_reply(list_source(std::move(table->ports), [context, complete = table->complete](
+                                                               std::string& out, const auto& port) {
+      protocol::append_timewait(out, port, complete, context->names);
+    })));
+  });
+}
+
 void get_ports(const Exchange& x) {
   const auto want = wanted(x, Listing::ports);
   if (!want) return x.answer(error_reply(want.error()));
@@ -260,13 +283,14 @@ constexpr Route routes[] = {
     {"/v1/events", "GET", "GET, HEAD", get_events},
     {"/v1/audit", "GET", "GET, HEAD", get_audit},
     {"/v1/ports", "GET", "GET, HEAD", get_ports},
+    {"/v1/timewait", "GET", "GET, HEAD", get_timewait},
     {"/v1/status", "GET", "GET, HEAD", get_status},
     {"/v1/verify", "GET", "GET, HEAD", get_verify},
     {"/v1/check", "POST", "POST", post_check},
 };
 
 // Paths that other versions of the API have.
-constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/v1/timewait", "/metrics"};
+constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/metrics"};
 
 Reply not_found(std::string_view path) {
   const std::string name(path);

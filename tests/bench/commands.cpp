@@ -148,4 +148,16 @@ void measure_audit(Bench& bench) {
                     times.median() <= 0.200);
 }
 
+void measure_ports(Bench& bench) {
+  const Holders holders(bench.scale);
+  const Daemon daemon(bench);
+  bench.report.heading("Ports in use among " + thousands(bench.scale.sockets()) + " sockets");
+  const std::vector<std::string> ports{bench.command, "--socket", daemon.socket(), "--json",
+                                       "ports"};
+  const Samples times = repeat(ports, bench.scale.rounds * 3);
+  bench.report.detail("bindlens --json ports  " + describe(times, Unit::milliseconds));
+  bench.report.line("ports", number(times.median() * 1e3, 0) + " ms", "<= 200 ms",
+                    times.median() <= 0.200);
+}
+
 } // namespace bindlens::bench

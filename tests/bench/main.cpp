@@ -25,6 +25,7 @@ constexpr std::array benchmarks{
     Benchmark{"lookup", measure_lookup, "bindlens why PORT and ls --port PORT"},
     Benchmark{"check", measure_check, "POST /v1/check"},
     Benchmark{"audit", measure_audit, "bindlens audit, all sockets"},
+    Benchmark{"ports", measure_ports, "bindlens ports, all sockets"},
     Benchmark{"start", measure_start, "start of the daemon to ready"},
     Benchmark{"memory", measure_memory, "resident memory of the daemon"},
     Benchmark{"bind", measure_bind, "socket+bind+close with and without the daemon"},

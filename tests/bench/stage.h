@@ -84,6 +84,7 @@ void measure_list(Bench& bench);
 void measure_lookup(Bench& bench);
 void measure_check(Bench& bench);
 void measure_audit(Bench& bench);
+void measure_ports(Bench& bench);
 void measure_bind(Bench& bench);
 void measure_upkeep(Bench& bench);
 void measure_connect(Bench& bench);

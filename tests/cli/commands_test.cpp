@@ -242,6 +242,24 @@ TEST_F(Commands, AuditTellsTheFindings) {
   EXPECT_EQ(json::parse(as_json.out)["key"], "wildcard-conflict host tcp 80 nginx");
 }
 
+TEST_F(Commands, TimewaitTellsWhatHoldsAPort) {
+  const auto none = bindlens({"timewait"});
+  EXPECT_EQ(none.exit_code, 0) << none.err;
+  EXPECT_EQ(none.out, "no port is held by TIME_WAIT, and no reuse of one was seen\n");
+  server_.in_loop([&] { server_.backend().timewait_table = timewait_table(); });
+  const auto r = bindlens({"timewait", "8080", "--netns", "host"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_NE(r.out.find("37 in TIME_WAIT"), std::string::npos) << r.out;
+  const auto asked = server_.in_loop([&] { return server_.backend().last_timewait; });
+  EXPECT_EQ(asked.single_port(), 8080);
+  EXPECT_EQ(asked.netns, 4026531840u);
+  const auto as_json = bindlens({"timewait", "--json"});
+  EXPECT_EQ(count_lines(as_json.out), 2u) << "one object per port";
+  EXPECT_EQ(json::parse(as_json.out.substr(0, as_json.out.find('\n')))["count"], 37)
+      << "the greatest first";
+  EXPECT_EQ(count_lines(bindlens({"timewait", "--json", "-n", "1"}).out), 1u);
+}
+
 TEST_F(Commands, PortsTellsWhatIsInUse) {
   server_.in_loop([&] { server_.backend().port_report = port_report(); });
   const auto r = bindlens({"ports", "--to", "10.0.0.9:5432", "--addr", "10.0.0.5", "-n", "3"});

@@ -14,7 +14,7 @@ namespace bindlens::test {
 namespace {
 
 const std::set<std::string> commands = {
-    "audit", "check", "events", "ls", "ports", "status", "top", "verify", "why",
+    "audit", "check", "events", "ls", "ports", "status", "timewait", "top", "verify", "why",
 };
 
 std::string manual() {

@@ -37,8 +37,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(Absent, Usage,
                          testing::Values(Mistake{{"reuseport", "443"},
-                                                 {"'reuseport'", "not in this version"}},
-                                         Mistake{{"timewait"}, {"not in this version"}}));
+                                                 {"'reuseport'", "not in this version"}}));
 
 INSTANTIATE_TEST_SUITE_P(
     Top, Usage,
@@ -64,6 +63,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"ls", "--pid", "1", "--pid", "2"}, {"--pid", "twice"}},
                     Mistake{{"ls", "--uid", "-1"}, {"--uid", "'-1'"}},
                     Mistake{{"ls", "--limit", "some"}, {"--limit", "'some'"}},
+                    Mistake{{"timewait", "http"}, {"'http'"}},
+                    Mistake{{"timewait", "--state", "LISTEN"}, {"--state"}},
                     Mistake{{"ports", "--to", "web"}, {"--to", "'web'", "192.0.2.1:80"}},
                     Mistake{{"ports", "--to", "10.0.0.1:0"}, {"--to", "'10.0.0.1:0'"}},
                     Mistake{{"ports", "--to", "*"}, {"--to", "'*'"}},

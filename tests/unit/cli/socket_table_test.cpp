@@ -138,7 +138,9 @@ TEST(SocketTable, ShowsMoreWhenWide) {
   SocketView s = nginx();
   s.user = "www-data";
   s.bound_by = "bind";
-  s.bucket = BucketView{.fastreuse = 0, .fastreuseport = 1, .fastuid = 33, .open_to = "reuseport"};
+  s.bucket.emplace();
+  s.bucket->open_to = "reuseport";
+  s.bucket->open_uid = 33;
   s.cookie = "1a2b";
   const std::string text = rendered({s}, 0, true);
   for (const char* part : {"USER", "OPEN TO", "www-data", "reuseport", "1a2b"})

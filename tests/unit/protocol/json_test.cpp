@@ -74,8 +74,11 @@ TEST(SocketJson, HasEveryMemberInOrder) {
   row.bound_at = 1;
   row.binder = make_process(7, "nginx");
   row.holders = {{row.binder, 6}};
-  model::Bucket bucket;
+  model::BucketState bucket;
   bucket.fastreuse = -1;
+  bucket.open_to = model::OpenTo::reuseport;
+  bucket.open_uid = 33;
+  bucket.because = "it is so";
   row.bucket = &bucket;
   const auto json = ordered_json::parse(row_text(row));
   EXPECT_EQ(keys(json), (std::vector<std::string>{
@@ -88,7 +91,13 @@ TEST(SocketJson, HasEveryMemberInOrder) {
   EXPECT_EQ(json["linger"], 0);
   EXPECT_EQ(json["cookie"], "1a2b");
   EXPECT_EQ(json["holders"][0]["fd"], 6);
-  EXPECT_EQ(json["bucket"]["open_to"], "connect");
+  EXPECT_EQ(json["bucket"], (ordered_json{{"fastreuse", -1},
+                                          {"fastreuseport", 0},
+                                          {"fastuid", 0},
+                                          {"open_to", "reuseport"},
+                                          {"open_uid", 33},
+                                          {"because", "it is so"}}));
+  EXPECT_EQ(read_socket(json.dump())->bucket->open_uid, 33u);
 }
 
 TEST(SocketJson, LeavesOutWhatIsNotKnown) {

@@ -86,11 +86,9 @@ TEST_F(OpenApi, EveryPathOfTheServerIsDescribed) {
 
 TEST_F(OpenApi, EveryParameterIsAcceptedAndNoOther) {
   const std::map<std::string, protocol::Listing> listings = {
-      {"/v1/sockets", protocol::Listing::sockets},
-      {"/v1/failures", protocol::Listing::failures},
-      {"/v1/events", protocol::Listing::events},
-      {"/v1/audit", protocol::Listing::findings},
-      {"/v1/ports", protocol::Listing::ports}};
+      {"/v1/sockets", protocol::Listing::sockets}, {"/v1/failures", protocol::Listing::failures},
+      {"/v1/events", protocol::Listing::events},   {"/v1/audit", protocol::Listing::findings},
+      {"/v1/ports", protocol::Listing::ports},     {"/v1/timewait", protocol::Listing::timewait}};
   for (const auto& [path, listing] : listings) {
     std::set<std::string> described;
     for (const auto& entry : document_["paths"][path]["get"]["parameters"]) {
@@ -165,6 +163,11 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
     server_.backend().kept_events = {e};
   });
   expect_described("/v1/events", "Event");
+  server_.in_loop([&] { server_.backend().timewait_table = test::timewait_table(); });
+  expect_described("/v1/timewait", "TimeWait");
+  const auto reuse = json::parse(request("GET", "/v1/timewait").body)["reuses"][0];
+  for (const auto& [name, value] : reuse.items())
+    EXPECT_TRUE(members("Reuse").contains(name)) << name;
   server_.in_loop([&] { server_.backend().port_report = test::port_report(); });
   expect_described("/v1/ports", "PortReport");
   const auto ports = json::parse(request("GET", "/v1/ports").body)["namespaces"][0];

@@ -3,6 +3,7 @@
 // A daemon without a kernel: answers what a test has put into it.
 
 #include "port_report.h"
+#include "timewait_table.h"
 
 #include <bindlens/server/backend.h>
 

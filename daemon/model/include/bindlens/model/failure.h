@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bindlens/model/bucket_state.h>
 #include <bindlens/model/process.h>
 #include <bindlens/model/rule.h>
 #include <bindlens/model/socket.h>
@@ -54,6 +55,7 @@ struct Failure {
   std::vector<Blocker> blockers;
   uint64_t blockers_left_out = 0; // more of the same, not kept
   std::vector<std::string> advice;
+  std::optional<BucketState> bucket; // TCP: of the port that was refused, at that moment
   Evidence evidence = Evidence::observed;
   bool complete = true; // no event had been lost and the walk was whole
 };

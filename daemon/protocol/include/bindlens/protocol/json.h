@@ -5,6 +5,7 @@
 
 #include <bindlens/model/port_use.h>
 #include <bindlens/model/past.h>
+#include <bindlens/model/timewait.h>
 #include <bindlens/protocol/types.h>
 
 #include <string>
@@ -63,6 +64,9 @@ void append_reader_gap(std::string& out, uint64_t lost);
 [[nodiscard]] std::string to_json(const Status& s);
 [[nodiscard]] std::string to_json(const VerifyReport& r, const Names& names);
 [[nodiscard]] std::string to_json(const CheckReply& r, const Names& names);
+// `complete`: no bucket kept changing while the table was read.
+void append_timewait(std::string& out, const model::TimeWaitPort& p, bool complete,
+                     const Names& names);
 [[nodiscard]] std::string to_json(const model::PortReport& r, const Names& names);
 // {"error":…,"field":…}; the field is left out when empty.
 [[nodiscard]] std::string error_json(std::string_view text, std::string_view field);

@@ -23,12 +23,12 @@ struct SocketRow {
   MonoNs bound_at = 0; // 0 = not known
   model::ProcessRef binder;
   std::vector<model::Holder> holders;
-  bool holders_known = true;             // false: the member is left out of the JSON
-  std::string_view user;                 // name of socket.uid, may be empty
-  std::string_view netns_name;           // may be empty
-  std::string_view dev;                  // interface name, may be empty
-  const model::Bucket* bucket = nullptr; // only when asked for (wide)
-  std::string_view uncertain;            // of the past: why it is; empty = it is certain
+  bool holders_known = true;                  // false: the member is left out of the JSON
+  std::string_view user;                      // name of socket.uid, may be empty
+  std::string_view netns_name;                // may be empty
+  std::string_view dev;                       // interface name, may be empty
+  const model::BucketState* bucket = nullptr; // TCP, and only when asked for (wide)
+  std::string_view uncertain;                 // of the past: why it is; empty = it is certain
 };
 
 enum class HookState : uint8_t { attached, disabled, unavailable, failed };
@@ -131,6 +131,7 @@ struct CheckReply {
   std::vector<std::string> advice;
   std::vector<std::string> minimal_change;
   std::vector<std::string> unknown;
+  std::optional<model::BucketState> bucket; // TCP: of the port, when somebody holds it
 };
 
 } // namespace bindlens::protocol

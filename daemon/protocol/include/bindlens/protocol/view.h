@@ -27,6 +27,8 @@ struct BucketView {
   int fastreuse = 0, fastreuseport = 0;
   uint32_t fastuid = 0;
   std::string open_to;
+  std::optional<uint32_t> open_uid; // reuseport: whose
+  std::string because;
 };
 
 struct SocketView {
@@ -69,6 +71,7 @@ struct FailureView {
   std::string rule, explanation;
   std::vector<SocketView> holders;
   std::vector<std::string> advice;
+  std::optional<BucketView> bucket;
   std::string evidence;
   bool complete = true;
 };
@@ -101,6 +104,13 @@ struct EventView {
   std::string missing;                // gap in the history: "not-running" and so on
   WallNs until = 0;                   // …: its end; it begins at `time`
   uint64_t counted = 0;               // …: sockets that are only counted
+  struct Reuse {
+    std::string kind, evidence;
+    uint64_t sockets = 0;
+    bool harmless = true;
+    uint64_t left_out = 0;
+  };
+  std::optional<Reuse> reuse; // timewait-reuse
 };
 
 struct StatusView {
@@ -154,6 +164,35 @@ struct CheckView {
   std::string error, rule, explanation;
   std::vector<SocketView> holders;
   std::vector<std::string> advice, minimal_change, unknown;
+  std::optional<BucketView> bucket;
+};
+
+// One reuse of TIME_WAIT: of `bindlens timewait`, and of an event.
+struct ReuseView {
+  WallNs time = 0;
+  std::string kind, evidence; // "bind", "connect", "syn"
+  SocketView socket;
+  std::optional<ProcessView> process;
+  uint64_t sockets = 0;
+  bool harmless = true;
+  uint64_t left_out = 0;
+};
+
+struct TimeWaitView {
+  SocketView local; // proto, address, port, namespace
+  uint64_t count = 0, fin_wait2 = 0;
+  std::optional<WallNs> oldest;
+  std::optional<uint32_t> next_left_ms, last_left_ms;
+  uint64_t reuseaddr = 0, reuseport = 0;
+  struct Owner {
+    ProcessView process;
+    uint64_t count = 0;
+  };
+  std::vector<Owner> owners;
+  uint64_t bind_reuses = 0, connect_reuses = 0, syn_reuses = 0;
+  std::vector<ReuseView> reuses; // newest first
+  uint64_t linger_zero = 0;
+  bool complete = true;
 };
 
 struct PortRangeView {
@@ -218,6 +257,7 @@ struct PortReportView {
 [[nodiscard]] Result<VerifyView> read_verify(std::string_view json);
 [[nodiscard]] Result<CheckView> read_check(std::string_view json);
 [[nodiscard]] Result<FindingView> read_finding(std::string_view json);
+[[nodiscard]] Result<TimeWaitView> read_timewait(std::string_view json);
 [[nodiscard]] Result<PortReportView> read_ports(std::string_view json);
 
 } // namespace bindlens::protocol
