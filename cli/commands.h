@@ -9,6 +9,7 @@
 #include <bindlens/protocol/check_request.h>
 #include <bindlens/protocol/query.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,10 @@ int run_top(const Common& common, const std::vector<protocol::Parameter>& filter
             uint32_t sample_s);
 int run_timewait(const Common& common, const Query& query);
 int run_ports(const Common& common, const Query& query);
+// `asked` is the port that the user named, for messages; may be empty. With `watch_s`, again
+// and again.
+int run_reuseport(const Common& common, const Query& query, const std::string& asked,
+                  std::optional<uint32_t> watch_s);
 int run_check(const Common& common, const std::string& body);
 
 } // namespace bindlens::cli

@@ -130,23 +130,14 @@ void add_target(FilterValues& values, const std::string& target) {
   values["port"].push_back(port);
 }
 
-// Commands that exist in other versions: an unknown name would be misleading.
-void add_absent(CLI::App& app) {
-  for (const char* name : {"reuseport"}) {
-    auto* command = app.add_subcommand(name)->group("");
-    command->allow_extras()->prefix_command()->parse_complete_callback([name] {
-      throw UsageError{std::string("'") + name +
-                       "' is not in this version of bindlens (" BINDLENS_VERSION ")"};
-    });
-  }
-}
-
 // Everything that the options are read into. CLI11 keeps references to it.
 struct CommandLine {
   CLI::App app{"Who holds which port, and why a bind failed.", "bindlens"};
   GlobalOptions global;
   FilterValues ls_filter, why_filter, events_filter, audit_filter, top_filter, ports_filter,
-      timewait_filter;
+      timewait_filter, reuseport_filter;
+  std::string reuseport_port;
+  std::string watch; // empty: once
   uint32_t top_interval_s = 1;
   std::string why_target, timewait_target;
   AuditChoice audit;
@@ -163,6 +154,7 @@ struct CommandLine {
   void add_listings();
   void add_audit();
   void add_top();
+  void add_reuseport();
   void add_check();
 };
 
@@ -268,6 +260,30 @@ std::string_view page_of(const std::string& id) {
   throw UsageError{text};
 }
 
+// "--watch", which CLI11 gives as "true", or "--watch=5".
+uint32_t parse_watch(const std::string& text) {
+  if (text == "true") return 1;
+  uint32_t seconds = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (error != std::errc{} || end != text.data() + text.size() || seconds == 0 || seconds > 3600)
+    throw UsageError{"--watch '" + text + "' is no time; 1 to 3600 seconds are accepted"};
+  return seconds;
+}
+
+void CommandLine::add_reuseport() {
+  auto* r = add("reuseport", "SO_REUSEPORT groups: who gets which share, who is stalled");
+  r->add_option("port", reuseport_port, "only groups on this port")->type_name("PORT");
+  r->add_flag("--watch", watch, "again and again, every second or every =SECONDS");
+  add_filter(*r, Listing::groups, reuseport_filter);
+  r->final_callback([this] {
+    if (!reuseport_port.empty()) reuseport_filter["port"].push_back(reuseport_port);
+    std::optional<uint32_t> watch_s;
+    if (!watch.empty()) watch_s = parse_watch(watch);
+    command = [this, watch_s, query = make_query(Listing::groups, reuseport_filter)](
+                  const Common& c) { return run_reuseport(c, query, reuseport_port, watch_s); };
+  });
+}
+
 void CommandLine::add_audit() {
   auto* a = add("audit", "what is wrong with ports, or soon will be, most severe first");
   add_text(*a, "--fail-on", "SEVERITY", "exit 1 for a finding that is info, warning or critical",
@@ -364,13 +380,13 @@ CommandLine::CommandLine() {
   add_listings();
   add_audit();
   add_top();
+  add_reuseport();
   add_check();
-  add_absent(app);
   app.require_subcommand(1);
 }
 
 constexpr std::string_view commands_text =
-    "ls, why, events, timewait, ports, top, status, verify, audit and check";
+    "ls, why, events, reuseport, timewait, ports, top, status, verify, audit and check";
 
 // What stands on the command line and belongs to nothing.
 std::string unexpected_text(const CLI::App& app) {

@@ -74,6 +74,14 @@ struct Tally {
 // bindlens ports
 [[nodiscard]] std::string ports_screen(const protocol::PortReportView& r, const Style& style);
 
+// bindlens reuseport: one group.
+struct GroupLook {
+  uint32_t own_netns = 0;
+  bool utf8 = true; // else bars are of ASCII
+};
+[[nodiscard]] std::string group_screen(const protocol::GroupView& g, const Style& style,
+                                       const GroupLook& look);
+
 // Sockets that stand in the way, each with who bound it and who has it open,
 // every line `indent` columns in.
 [[nodiscard]] std::string holder_lines(const std::vector<protocol::SocketView>& holders,

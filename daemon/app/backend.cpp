@@ -137,8 +137,11 @@ void DaemonBackend::timewait(model::Filter filter, Done<model::TimeWaitTable> do
   done(read_timewait(core_, filter));
 }
 
-void DaemonBackend::reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) {
-  reuseport_.groups(std::move(filter), std::move(done));
+void DaemonBackend::reuseport(model::Filter filter, Done<std::vector<model::JudgedGroup>> done) {
+  reuseport_.groups(std::move(filter), [this, done = std::move(done)](Result<Reuseport::Groups> g) {
+    if (!g) return done(std::unexpected(g.error()));
+    done(judge_.judged(*std::move(g), monotonic_now()));
+  });
 }
 
 void DaemonBackend::ports(PortsQuery query, Done<model::PortReport> done) {

@@ -6,6 +6,7 @@
 #include "past.h"
 #include "recorder.h"
 #include "reuseport.h"
+#include "share_judge.h"
 
 #include <bindlens/kernel/calibration.h>
 #include <bindlens/server/backend.h>
@@ -32,8 +33,8 @@ class DaemonBackend : public server::Backend {
              Done<protocol::CheckReply> done) override;
   void audit(AuditQuery query, Done<std::vector<model::Finding>> done) override;
   void timewait(model::Filter filter, Done<model::TimeWaitTable> done) override;
-  void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) override;
   void ports(PortsQuery query, Done<model::PortReport> done) override;
+  void reuseport(model::Filter filter, Done<std::vector<model::JudgedGroup>> done) override;
   Result<uint32_t> resolve_user(std::string_view name_or_uid) override;
   Result<uint32_t> resolve_netns(std::string_view text) override;
   std::string netns_name(uint32_t netns) override;
@@ -54,6 +55,7 @@ class DaemonBackend : public server::Backend {
   Auditor auditor_;
   AuditWatch watch_;
   Reuseport reuseport_;
+  ShareJudge judge_;
 };
 
 } // namespace bindlens::app

@@ -203,8 +203,10 @@ constexpr unsigned in_events = bit(Listing::events);
 constexpr unsigned in_findings = bit(Listing::findings);
 constexpr unsigned in_ports = bit(Listing::ports);
 constexpr unsigned in_timewait = bit(Listing::timewait);
+constexpr unsigned in_groups = bit(Listing::groups);
 // Those that filter sockets.
-constexpr unsigned in_filters = in_sockets | in_failures | in_events | in_findings | in_timewait;
+constexpr unsigned in_filters =
+    in_sockets | in_failures | in_events | in_findings | in_timewait | in_groups;
 
 struct Field {
   std::string_view name;

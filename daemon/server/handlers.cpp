@@ -237,6 +237,21 @@ void get_ports(const Exchange& x) {
       });
 }
 
+void get_reuseport(const Exchange& x) {
+  auto want = wanted(x, Listing::groups);
+  if (!want) return x.answer(error_reply(want.error()));
+  x.context->backend.reuseport(
+      std::move(want->filter), [answer = x.answer, context = x.context, limit = want->spec.limit](
+                                   Result<std::vector<model::JudgedGroup>> groups) {
+        if (!groups) return answer(error_reply(groups.error()));
+        if (limit && groups->size() > *limit) groups->resize(*limit);
+        answer(
+            list_reply(list_source(*std::move(groups), [context](std::string& out, const auto& g) {
+              protocol::append_group(out, g, context->names);
+            })));
+      });
+}
+
 // For requests without parameters. True if there were none.
 bool took_none(const Exchange& x) {
   if (x.parameters.empty()) return true;
@@ -284,13 +299,14 @@ constexpr Route routes[] = {
     {"/v1/audit", "GET", "GET, HEAD", get_audit},
     {"/v1/ports", "GET", "GET, HEAD", get_ports},
     {"/v1/timewait", "GET", "GET, HEAD", get_timewait},
+    {"/v1/reuseport", "GET", "GET, HEAD", get_reuseport},
     {"/v1/status", "GET", "GET, HEAD", get_status},
     {"/v1/verify", "GET", "GET, HEAD", get_verify},
     {"/v1/check", "POST", "POST", post_check},
 };
 
 // Paths that other versions of the API have.
-constexpr std::string_view elsewhere[] = {"/v1/reuseport", "/metrics"};
+constexpr std::string_view elsewhere[] = {"/metrics"};
 
 Reply not_found(std::string_view path) {
   const std::string name(path);

@@ -14,7 +14,8 @@ namespace bindlens::test {
 namespace {
 
 const std::set<std::string> commands = {
-    "audit", "check", "events", "ls", "ports", "status", "timewait", "top", "verify", "why",
+    "audit",  "check",    "events", "ls",     "ports", "reuseport",
+    "status", "timewait", "top",    "verify", "why",
 };
 
 std::string manual() {

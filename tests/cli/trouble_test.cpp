@@ -39,6 +39,7 @@ TEST(DaemonDown, EveryCommandSaysSo) {
                                                   {"events"},
                                                   {"status"},
                                                   {"verify"},
+                                                  {"reuseport", "--watch"},
                                                   {"check", "tcp", "*:80"}}) {
     auto arguments = command;
     arguments.insert(arguments.end(), {"--socket", dir.file("none")});

@@ -35,10 +35,6 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"--color", "red", "ls"}, {"--color", "'red'", "always"}},
                     Mistake{{"ls", "--socket"}, {"--socket"}}));
 
-INSTANTIATE_TEST_SUITE_P(Absent, Usage,
-                         testing::Values(Mistake{{"reuseport", "443"},
-                                                 {"'reuseport'", "not in this version"}}));
-
 INSTANTIATE_TEST_SUITE_P(
     Top, Usage,
     testing::Values(Mistake{{"top"}, {"needs a terminal", "bindlens events --follow"}},

@@ -1,6 +1,7 @@
 // docs/openapi.yaml against the server: what is described exists, and what
 // exists is described.
 
+#include "judged_group.h"
 #include "raw_client.h"
 #include "server_fixture.h"
 
@@ -35,6 +36,14 @@ class OpenApi : public testing::Test {
     const YAML::Node node = document_["components"]["schemas"][schema];
     for (const auto& p : node["properties"])
       names.insert(p.first.as<std::string>());
+    return names;
+  }
+  // Of a schema that is another one with more to it.
+  [[nodiscard]] std::set<std::string> extra_members(const std::string& schema) const {
+    std::set<std::string> names;
+    for (const auto& part : document_["components"]["schemas"][schema]["allOf"])
+      for (const auto& p : part["properties"])
+        names.insert(p.first.as<std::string>());
     return names;
   }
   [[nodiscard]] std::set<std::string> values(const std::string& schema) const {
@@ -88,7 +97,8 @@ TEST_F(OpenApi, EveryParameterIsAcceptedAndNoOther) {
   const std::map<std::string, protocol::Listing> listings = {
       {"/v1/sockets", protocol::Listing::sockets}, {"/v1/failures", protocol::Listing::failures},
       {"/v1/events", protocol::Listing::events},   {"/v1/audit", protocol::Listing::findings},
-      {"/v1/ports", protocol::Listing::ports},     {"/v1/timewait", protocol::Listing::timewait}};
+      {"/v1/ports", protocol::Listing::ports},     {"/v1/timewait", protocol::Listing::timewait},
+      {"/v1/reuseport", protocol::Listing::groups}};
   for (const auto& [path, listing] : listings) {
     std::set<std::string> described;
     for (const auto& entry : document_["paths"][path]["get"]["parameters"]) {
@@ -177,6 +187,11 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
   };
   expect_members(ports, members("PortUse"));
   expect_members(ports["destinations"][0], members("Destination"));
+  server_.in_loop([&] { server_.backend().groups = {test::judged_group()}; });
+  expect_described("/v1/reuseport", "Group");
+  auto described = members("Socket");
+  described.merge(extra_members("Member"));
+  expect_members(json::parse(request("GET", "/v1/reuseport").body)["members"][1], described);
   expect_described("/v1/status", "Status");
   expect_described("/v1/verify", "VerifyReport");
   expect_described("/v1/nowhere", "Error");
@@ -207,6 +222,20 @@ TEST_F(OpenApi, EnumerationsAreThoseOfTheProgram) {
     if (const auto name = to_string(static_cast<model::Severity>(i)); !name.empty())
       severities.emplace(name);
   EXPECT_EQ(values("Severity"), severities);
+  std::set<std::string> verdicts;
+  std::set<std::string> causes;
+  std::set<std::string> measures;
+  for (int i = 0; i < 256; ++i) {
+    if (const auto name = to_string(static_cast<model::Verdict>(i)); !name.empty())
+      verdicts.emplace(name);
+    if (const auto name = to_string(static_cast<model::Cause>(i)); !name.empty())
+      causes.emplace(name);
+    if (const auto name = to_string(static_cast<model::Measure>(i)); !name.empty())
+      measures.emplace(name);
+  }
+  EXPECT_EQ(values("Verdict"), verdicts);
+  EXPECT_EQ(values("Cause"), causes);
+  EXPECT_EQ(values("Measure"), measures);
 }
 
 } // namespace

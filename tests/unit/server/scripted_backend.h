@@ -7,6 +7,7 @@
 
 #include <bindlens/server/backend.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <list>
 #include <map>
@@ -58,7 +59,7 @@ class ScriptedBackend final : public server::Backend {
   AuditQuery last_audit;
   model::TimeWaitTable timewait_table;
   model::Filter last_timewait;
-  std::vector<model::ReuseportGroup> groups;
+  std::vector<model::JudgedGroup> groups;
   model::Filter last_reuseport;
   model::PortReport port_report;
   PortsQuery last_ports;
@@ -130,16 +131,15 @@ class ScriptedBackend final : public server::Backend {
     if (!broken.empty()) return done(fail(broken));
     done(timewait_table);
   }
-  void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) override {
+  void reuseport(model::Filter filter, Done<std::vector<model::JudgedGroup>> done) override {
     last_reuseport = filter;
     if (!broken.empty()) return done(fail(broken));
-    std::vector<model::ReuseportGroup> out;
-    for (const model::ReuseportGroup& g : groups)
-      for (const model::ReuseportMember& m : g.members)
-        if (filter.matches(m.socket) && filter.matches(m.binder, m.holders)) {
-          out.push_back(g);
-          break;
-        }
+    std::vector<model::JudgedGroup> out;
+    for (const model::JudgedGroup& g : groups)
+      if (std::ranges::any_of(g.group.members, [&](const model::ReuseportMember& m) {
+            return filter.matches(m.socket) && filter.matches(m.binder, m.holders);
+          }))
+        out.push_back(g);
     done(std::move(out));
   }
   Result<uint32_t> resolve_user(std::string_view text) override {

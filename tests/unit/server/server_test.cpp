@@ -108,7 +108,7 @@ TEST_F(ServerTest, NamesTheParameterAtFault) {
 TEST_F(ServerTest, NamesThePathThatIsNotThere) {
   expect_error(get("/"), 404, "", "/v1/sockets");
   expect_error(get("/v1/socket"), 404, "", "/v1/socket");
-  for (const char* path : {"/v1/reuseport", "/metrics"})
+  for (const char* path : {"/metrics"})
     expect_error(get(path), 404, "", "is not in this version");
 }
 

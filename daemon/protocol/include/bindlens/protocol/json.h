@@ -3,6 +3,7 @@
 // JSON out: what the daemon answers. The members, their order and meaning are
 // described in docs/openapi.yaml. A value that is not known is left out.
 
+#include <bindlens/model/distribution.h>
 #include <bindlens/model/port_use.h>
 #include <bindlens/model/past.h>
 #include <bindlens/model/timewait.h>
@@ -52,6 +53,7 @@ void append_failure(std::string& out, const model::Failure& f, const Names& name
 void append_event(std::string& out, const model::Event& e, const Names& names,
                   int64_t offset = wall_offset());
 void append_finding(std::string& out, const model::Finding& f, const Names& names);
+void append_group(std::string& out, const model::JudgedGroup& g, const Names& names);
 
 // What the history does not tell: an event of type "gap" that has an end.
 void append_missing(std::string& out, const model::Missing& m);

@@ -25,7 +25,7 @@ struct FieldError {
 };
 
 // Which request the parameters belong to; it decides which ones exist.
-enum class Listing : uint8_t { sockets, failures, events, findings, ports, timewait };
+enum class Listing : uint8_t { sockets, failures, events, findings, ports, timewait, groups };
 
 // A filter whose syntax is right. Names that only the host knows are still text.
 struct FilterSpec {

@@ -245,6 +245,37 @@ struct PortReportView {
   std::vector<uint32_t> unknown;
 };
 
+// A socket among which the kernel distributes, with what came to it.
+struct MemberView {
+  SocketView socket;
+  std::optional<int> incoming_cpu;
+  std::optional<uint32_t> receive_queue, receive_buffer; // bytes
+  bool counted_from_start = false;
+  std::optional<WallNs> since;
+  std::optional<uint64_t> selected, queued, accepted, datagrams, drops, migrated, lost_at_close;
+  std::optional<uint32_t> backlog_peak;
+  std::optional<WallNs> last_accept, queue_full_since, stalled_since;
+  std::optional<double> per_second;
+  std::optional<uint64_t> counted;
+  std::optional<double> share, expected_share;
+  bool stalled = false;
+};
+
+struct GroupView {
+  SocketView at; // proto, address, dev, netns and uid of the group
+  std::string kind, steering, program;
+  uint32_t program_id = 0; // 0 = not known
+  bool migrates = false;
+  uint32_t closed = 0;
+  std::vector<MemberView> members;
+  std::string counted_by; // empty: nothing is
+  uint64_t total = 0;
+  std::optional<WallNs> since;
+  std::optional<double> skew, p_value;
+  std::string verdict, cause, explanation;
+  std::vector<std::string> advice;
+};
+
 // One line, or one document, of an answer. They fail on what is no JSON object
 // or has a member of the wrong type; unknown members are passed over, so that a
 // newer daemon can be read.
@@ -259,5 +290,6 @@ struct PortReportView {
 [[nodiscard]] Result<FindingView> read_finding(std::string_view json);
 [[nodiscard]] Result<TimeWaitView> read_timewait(std::string_view json);
 [[nodiscard]] Result<PortReportView> read_ports(std::string_view json);
+[[nodiscard]] Result<GroupView> read_group(std::string_view json);
 
 } // namespace bindlens::protocol

@@ -1,8 +1,8 @@
 #pragma once
 
+#include <bindlens/model/distribution.h>
 #include <bindlens/model/filter.h>
 #include <bindlens/model/port_use.h>
-#include <bindlens/model/reuseport.h>
 #include <bindlens/model/timewait.h>
 #include <bindlens/model/past.h>
 #include <bindlens/protocol/types.h>
@@ -91,8 +91,8 @@ class Backend {
   // processes is about who had bound the dead sockets.
   virtual void timewait(model::Filter filter, Done<model::TimeWaitTable> done) = 0;
 
-  // In no order. A group is there as a whole when one of its members matches.
-  virtual void reuseport(model::Filter filter, Done<std::vector<model::ReuseportGroup>> done) = 0;
+  // The one in trouble first. A group is there as a whole when one of its members matches.
+  virtual void reuseport(model::Filter filter, Done<std::vector<model::JudgedGroup>> done) = 0;
 
   struct PortsQuery {
     std::optional<uint32_t> netns;      // else all that hold a port
