@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <sstream>
 
 namespace bindlens::cli {
 namespace {
@@ -293,11 +294,14 @@ void CommandLine::add_audit() {
              audit.fail_on = *severity;
            });
   add_text(*a, "--ignore", "ID[:PORT]",
-           "leave out a finding, everywhere or on one port; repeatable",
-           [this](const std::string& text) {
-             auto ignored = parse_ignored(text);
-             if (!ignored) throw UsageError{"--ignore " + ignored.error()};
-             audit.ignored.push_back(std::move(*ignored));
+           "leave out findings, everywhere or on one port; a list, repeatable",
+           [this](const std::string& list) {
+             std::istringstream parts(list);
+             for (std::string text; std::getline(parts, text, ',');) {
+               auto ignored = parse_ignored(text);
+               if (!ignored) throw UsageError{"--ignore " + ignored.error()};
+               audit.ignored.push_back(std::move(*ignored));
+             }
            });
   add_text(*a, "--baseline", "FILE", "only what is not in FILE, made by 'bindlens audit --json'",
            [this](const std::string& path) { baseline_path = path; });

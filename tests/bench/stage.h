@@ -20,7 +20,7 @@ struct Scale {
   int quick_rounds = 30; // of commands that take milliseconds
   int attach_rounds = 7; // daemon attached, daemon gone
   int slices = 20;       // of a loop, per round
-  int upkeep_rounds = 5; // daemon that audits by itself, daemon that does not
+  int upkeep_rounds = 3; // daemon that audits by itself, daemon that does not
   int upkeep_slices = 300;
   size_t binds_per_slice = 5'000;
   size_t connects_per_slice = 1'500;

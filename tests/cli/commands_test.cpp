@@ -309,6 +309,7 @@ TEST_F(Commands, AuditIgnoresByIdAndPort) {
   EXPECT_EQ(count({"--ignore", "linger-zero"}), 1u);
   EXPECT_EQ(count({"--ignore", "linger-zero:81"}), 2u);
   EXPECT_EQ(count({"--ignore", "linger-zero:81", "--ignore", "wildcard-conflict"}), 1u);
+  EXPECT_EQ(count({"--ignore", "linger-zero:81,wildcard-conflict:81"}), 1u);
   EXPECT_EQ(count({"--ignore", "linger-zero:83"}), 3u);
 }
 
@@ -327,6 +328,16 @@ TEST_F(Commands, AuditComparesWithABaseline) {
   server_.in_loop([&] { server_.backend().findings = {worse, known}; });
   const auto changed = bindlens({"audit", "--json", "--baseline", path});
   EXPECT_EQ(count_lines(changed.out), 1u) << "only what has become more severe";
+  // One without findings: everything is new.
+  std::ofstream(path) << "";
+  EXPECT_EQ(count_lines(bindlens({"audit", "--json", "--baseline", path}).out), 2u);
+  // One whose findings this version does not know.
+  std::ofstream(path) << R"({"id":"new","severity":"info","key":"new host tcp 1 x"})"
+                      << "\n";
+  EXPECT_EQ(bindlens({"audit", "--baseline", path}).exit_code, 0);
+  std::ofstream(path) << bindlens({"audit", "--sarif"}).out;
+  EXPECT_NE(bindlens({"audit", "--baseline", path}).err.find("line 1 is no finding; write one"),
+            std::string::npos);
   std::ofstream(path) << "{\"id\":1}\n";
   const auto broken = bindlens({"audit", "--baseline", path});
   EXPECT_EQ(broken.exit_code, 2);

@@ -96,6 +96,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{{"audit", "--baseline", "/no/file"}, {"/no/file", "audit --json"}},
                     Mistake{{"audit", "--idle", "soon"}, {"--idle", "'soon'", "seconds"}},
                     Mistake{{"audit", "--state", "LISTEN"}, {"--state"}},
+                    Mistake{{"audit", "--ignore", "linger-zero:"}, {"''", "1 to 65535"}},
+                    Mistake{{"audit", "--ignore", "linger-zero,x:1"}, {"--ignore", "'x'"}},
+                    Mistake{{"audit", "--baseline", "/"}, {"/: Is a directory", "audit --json"}},
                     Mistake{{"audit", "--sarif", "--json"}, {"--sarif", "--json", "one"}},
                     Mistake{{"audit", "80"}, {"'80'"}}));
 

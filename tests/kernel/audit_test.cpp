@@ -135,6 +135,47 @@ TEST_F(Audit, BothFamiliesOfOneProgramAreNoOverlap) {
   expect_none();
 }
 
+// [::] without IPV6_V6ONLY takes IPv4 as well; that two listen is for SO_REUSEPORT.
+TEST_F(Audit, WildcardOfBothFamiliesAndSpecificOfOne) {
+  listener_with_reuseport(a, "::");
+  listener_with_reuseport(b, "127.0.0.1");
+  const Json f = one("wildcard-conflict", "warning");
+  EXPECT_EQ(rows(f), (Strings{"127.0.0.1 -> " + named("kt-b", b.pid()),
+                              "any other IPv4 address -> " + named("kt-a", a.pid()),
+                              "any other IPv6 address -> " + named("kt-a", a.pid())}));
+}
+
+TEST_F(Audit, WildcardOfIPv6AndSpecificOfIPv6) {
+  listener_with_reuseport(a, "::");
+  listener_with_reuseport(b, "::1");
+  const Json f = one("wildcard-conflict", "warning");
+  EXPECT_TRUE(says(f, named("kt-b", b.pid()) + " on [::1]:8080 takes connections")) << f.dump(1);
+  EXPECT_EQ(rows(f).front(), "::1 -> " + named("kt-b", b.pid()));
+}
+
+TEST_F(Audit, BothWildcardsByDifferentPrograms) {
+  listener_with_reuseport(a, "0.0.0.0");
+  listener_with_reuseport(b, "::"); // IPV6_V6ONLY is off: it would take IPv4 as well
+  const Json f = one("dual-stack-overlap", "warning");
+  EXPECT_EQ(rows(f), (Strings{"any IPv4 address -> " + named("kt-a", a.pid()),
+                              "any IPv6 address -> " + named("kt-b", b.pid())}));
+}
+
+// A published port of a container is two sockets in two namespaces, and what joins
+// them - a NAT rule, a proxy - is no socket: neither namespace has a conflict.
+TEST_F(Audit, SocketsOfTwoNamespacesAreNoConflict) {
+  const Netns container;
+  Actor inside(container, "kt-in");
+  listener_with_reuseport(a, "0.0.0.0");
+  listener_with_reuseport(inside, "127.0.0.1");
+  expect_none();
+  EXPECT_EQ(Json(daemon().lines("/v1/audit?" + container.query())).dump(), "[]");
+  // The proxy on the host is a program like others: a listener beside it is found.
+  listener_with_reuseport(b, "127.0.0.1");
+  const Json f = one("wildcard-conflict", "warning");
+  EXPECT_FALSE(says(f, "kt-in")) << f.dump(1);
+}
+
 TEST_F(Audit, UdpSharedPort) {
   udp_with_reuseaddr(a, "0.0.0.0");
   b.become(login_user);
