@@ -22,10 +22,9 @@ using namespace std::chrono_literals;
 using model::Event;
 
 constexpr auto batch_age = 500ms; // of its oldest event, when it is written
-constexpr auto retry_after = 3s;  // with a disk that does not take it
 constexpr auto idle_check = 1s;   // is the file still there?
+constexpr size_t crowd = 16'384;  // items that do not wait any longer
 constexpr auto heartbeat = 60s;   // a run with nothing to write says that it lives
-constexpr size_t chunk = 8192;    // items in one transaction
 constexpr int nice_level = 5;     // whoever binds comes first
 
 size_t size_of(const Item& item) {
@@ -154,17 +153,17 @@ void History::Impl::push(Item item, bool bounded) {
   if (queue.empty()) oldest = monotonic_now();
   queue.push_back(std::move(item));
   queued_bytes += bytes;
-  if (queue.size() == 1 || queue.size() == chunk * 2) wake.notify_one();
+  if (queue.size() == 1 || queue.size() == crowd) wake.notify_one();
 }
 
 // Until there is a batch to write, or something else to do.
 void History::Impl::wait() {
   std::unique_lock guard(mutex);
   const auto urgent = [this] {
-    return stopping || !waiting.empty() || (store && queue.size() >= chunk * 2);
+    return stopping || !waiting.empty() || (store && queue.size() >= crowd);
   };
   if (!store && retry_at != 0) {
-    wake.wait_for(guard, retry_after, [this] { return stopping || !waiting.empty(); });
+    wake.wait_for(guard, config.retry_after, [this] { return stopping || !waiting.empty(); });
     return;
   }
   wake.wait_for(guard, idle_check, [&] { return urgent() || !queue.empty(); });
@@ -179,7 +178,8 @@ bool History::Impl::take_pending() {
   waiting.clear();
   if (dropped != 0) {
     const auto cause = in_trouble ? model::GapCause::disk : model::GapCause::queue;
-    queue.emplace_back(gap_since(std::exchange(dropped_since, 0), cause, std::exchange(dropped, 0)));
+    queue.emplace_back(
+        gap_since(std::exchange(dropped_since, 0), cause, std::exchange(dropped, 0)));
   }
   if (pending.empty()) {
     pending.swap(queue);
@@ -201,9 +201,9 @@ void History::Impl::set_problem(std::string text) {
 
 void History::Impl::on_trouble(const Trouble& t) {
   store.reset();
-  retry_at = monotonic_now() + ns(retry_after);
+  retry_at = monotonic_now() + ns(config.retry_after);
   std::string text = t.text;
-  if (t.kind == Trouble::Kind::corrupt && fresh) {
+  if (t.kind == Trouble::Kind::rows || (t.kind == Trouble::Kind::corrupt && fresh)) {
     drop_pending(); // the same would happen again
   } else if (t.kind == Trouble::Kind::corrupt) {
     auto to = set_aside(path(), clocks().wall());
@@ -271,7 +271,7 @@ void History::Impl::write_pending() {
   if (pending.empty() && !in_trouble && monotonic_now() - written_at < ns(heartbeat)) return;
   for (;;) {
     const auto rest = std::span(pending).subspan(written);
-    const auto batch = rest.first(std::min(rest.size(), chunk));
+    const auto batch = rest.first(std::min(rest.size(), Store::batch_size(config.max_bytes)));
     if (batch.empty() && written != 0) break;
     const bool hurried = [&] {
       const std::scoped_lock guard(mutex);

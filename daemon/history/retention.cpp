@@ -1,5 +1,7 @@
 #include "retention.h"
 
+#include "side_tables.h"
+
 #include <algorithm>
 
 namespace bindlens::history {
@@ -10,7 +12,7 @@ constexpr int64_t slice = 4096; // events deleted at once
 constexpr int64_t failure_slice = 256;
 constexpr uint64_t bytes_per_row = 256; // an event with its share of everything else
 constexpr int64_t ns_per_minute = 60'000'000'000;
-constexpr int64_t sweep_after = 100'000;
+constexpr int64_t sweep_after = 2 * slice;
 
 int64_t single(Database& db, const std::string& sql) {
   Statement s(db, sql);
@@ -20,7 +22,7 @@ int64_t single(Database& db, const std::string& sql) {
 } // namespace
 
 uint64_t Retention::wal_bytes(uint64_t max_bytes) {
-  return std::clamp<uint64_t>(max_bytes / 8, 512u << 10, 16u << 20);
+  return std::clamp<uint64_t>(max_bytes / 8, 1u << 20, 16u << 20);
 }
 
 Retention::Retention(Database& db, const Config& config, int64_t events)
@@ -80,14 +82,15 @@ void Retention::delete_events(int64_t before) {
   delete_shares_.run(before);
   from_ = before;
   if (const int64_t wall = oldest_wall(); wall != 0) delete_short_lived_.run(wall / ns_per_minute);
-  if (deleted_ >= std::max(sweep_after, events_ / 8)) sweep(before);
+  if (deleted_ >= std::max(sweep_after, events_ / 4)) sweep(before);
 }
 
 // Side tables: what no row refers to any more.
 void Retention::sweep(int64_t before) {
   deleted_ = 0;
   swept_ = true;
-  db_.execute("DELETE FROM process WHERE last_event < " + std::to_string(before - slice * 4) +
+  db_.execute("DELETE FROM process WHERE last_event < " +
+              std::to_string(before - SideTables::touch_after) +
               " AND id NOT IN (SELECT binder FROM socket WHERE released_event IS NULL AND binder "
               "IS NOT NULL) AND id NOT IN (SELECT process FROM failure) AND id NOT IN (SELECT "
               "binder FROM blocker WHERE binder IS NOT NULL) AND id NOT IN (SELECT process FROM "
@@ -129,8 +132,12 @@ bool Retention::make_room(size_t rows, const Clocks& clocks) {
       delete_events(nth.id);
     } else if (!delete_failures(clocks, true)) { // the newest few events stay even longer
       const Oldest first = oldest(nth_event_.bind(from_, 0), clocks);
-      if (first.id == 0) return false;
-      delete_events(first.id + slice);
+      if (first.id != 0)
+        delete_events(first.id + slice);
+      else if (deleted_ != 0)
+        sweep(from_);
+      else
+        return false;
     }
   }
   return true;

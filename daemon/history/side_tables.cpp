@@ -5,8 +5,6 @@ namespace bindlens::history {
 namespace {
 
 constexpr size_t max_remembered = 32'768;
-// Rows of processes that are in use are written again this seldom.
-constexpr int64_t touch_after = 10'000;
 
 } // namespace
 

@@ -13,6 +13,9 @@ namespace bindlens::history {
 // Processes, namespaces and texts, which many rows refer to by number.
 class SideTables {
  public:
+  // A process in use has its last_event written again this seldom: it may be so far behind.
+  static constexpr int64_t touch_after = 1'000;
+
   SideTables(Database& db, int64_t boot, int64_t run);
 
   // The row of a process, made when there is none; 0 for null. It stays for as

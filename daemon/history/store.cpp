@@ -32,8 +32,17 @@ bool is_about_disk(int code) {
   return std::find(codes.begin(), codes.end(), code) != codes.end();
 }
 
+// A mistake in what is written, and none of the file.
+bool is_about_rows(int code) {
+  return code == SQLITE_CONSTRAINT || code == SQLITE_MISMATCH || code == SQLITE_TOOBIG;
+}
+
 Trouble trouble_of(const Database& db, const std::string& path) {
-  return {is_about_disk(db.error_code()) ? Kind::disk : Kind::corrupt, path + ": " + db.error()};
+  const int code = db.error_code();
+  const Kind kind = is_about_disk(code)   ? Kind::disk
+                    : is_about_rows(code) ? Kind::rows
+                                          : Kind::corrupt;
+  return {kind, path + ": " + db.error()};
 }
 
 bool is_about_socket(EventType t) {
@@ -53,7 +62,7 @@ void configure(Database& db, const Config& config) {
   db.execute("PRAGMA auto_vacuum = INCREMENTAL");
   db.execute("PRAGMA journal_mode = WAL");
   db.execute("PRAGMA synchronous = NORMAL");
-  db.execute("PRAGMA wal_autocheckpoint = " + std::to_string(wal / 2 / page));
+  db.execute("PRAGMA wal_autocheckpoint = " + std::to_string(wal / 4 / page));
   db.execute("PRAGMA journal_size_limit = " + std::to_string(wal));
   db.execute("PRAGMA cache_size = -16384");
   db.execute("PRAGMA temp_store = MEMORY");
@@ -177,10 +186,12 @@ struct Store::Impl {
 void Store::Impl::add_event(const model::Event& e, std::optional<uint16_t> port, int64_t socket,
                             int64_t process, int64_t detail) {
   const bool about_socket = is_about_socket(e.type);
-  const std::optional<int64_t> state =
-      about_socket ? std::optional(number(e.socket.state)) : std::nullopt;
+  std::optional<int64_t> state;
   std::optional<int64_t> flags;
-  if (about_socket) flags = e.socket.flags.bits;
+  if (about_socket) {
+    state = number(e.socket.state);
+    flags = e.socket.flags.bits;
+  }
   if (e.type == EventType::audit) flags = e.resolved;
   insert_event.run(run.last_event, run.clock, wall(e.time), number(e.type), port, known(socket),
                    known(process), state, flags, known(detail));
@@ -324,6 +335,11 @@ bool Store::in_place() const {
 
 bool Store::is_new_run() const {
   return impl_->run.is_new;
+}
+
+size_t Store::batch_size(uint64_t max_bytes) {
+  constexpr uint64_t bytes_per_item = 4096; // in the log, when the oldest are deleted as well
+  return std::clamp<uint64_t>(max_bytes / bytes_per_item, 512, 8192);
 }
 
 const Totals& Store::totals() const {

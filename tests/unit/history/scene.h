@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <charconv>
 #include <filesystem>
 #include <stdlib.h>
 
@@ -40,7 +41,8 @@ class Scene : public testing::Test {
     ASSERT_TRUE(done) << done.error().text;
   }
 
-  // The one value that the statement gives; "" for NULL and for no row.
+  // The one value that the statement gives; "" for NULL and for no row. As a number,
+  // -1 is that, or an error.
   [[nodiscard]] std::string value(const std::string& sql) const {
     auto db = Database::open(file(), Database::Mode::read);
     if (!db) return db.error().text;
@@ -50,7 +52,9 @@ class Scene : public testing::Test {
   }
   [[nodiscard]] int64_t number(const std::string& sql) const {
     const std::string text = value(sql);
-    return text.empty() ? -1 : std::stoll(text);
+    int64_t n = -1;
+    std::from_chars(text.data(), text.data() + text.size(), n);
+    return n;
   }
 
   Config config;

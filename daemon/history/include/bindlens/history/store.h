@@ -20,6 +20,7 @@ struct Config {
   std::string directory;
   uint64_t max_bytes = 256u << 20;
   std::chrono::seconds max_age = std::chrono::hours(14 * 24);
+  std::chrono::milliseconds retry_after = std::chrono::seconds(3); // what does not take it
   MonoNs started = 0; // of this run; names it together with the process
 };
 
@@ -56,6 +57,7 @@ struct Trouble {
   enum class Kind : uint8_t {
     disk,    // full, read-only, not permitted, gone: comes back by itself
     corrupt, // the file is to be set aside
+    rows,    // this batch cannot be written, whatever the file
     refused, // another daemon's, another program's, or a newer one's
   };
   Kind kind = Kind::disk;
@@ -83,6 +85,8 @@ class Store {
   // With `hurried`, sockets that came and went within the batch are counted.
   [[nodiscard]] std::expected<void, Trouble> write(std::span<const Item> batch,
                                                    const Clocks& clocks, bool hurried = false);
+  // So many items in one write() keep the write-ahead log within its part of the bounds.
+  [[nodiscard]] static size_t batch_size(uint64_t max_bytes);
   // Notes the end of this run.
   [[nodiscard]] std::expected<void, Trouble> close(const Clocks& clocks);
   // The file is still there, and the one that was opened.
