@@ -17,6 +17,7 @@
 #include "members.h"
 #include "owners.h"
 #include "release.h"
+#include "share.h"
 #include "walk.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -91,6 +91,12 @@ struct sock___from_6_18 {
   struct numa_drop_counters___from_6_18* sk_drop_counters;
 };
 
+/* 6.10: accept() takes one argument for several ("net: change proto and proto_ops
+ * accept type"). */
+struct proto_accept_arg {
+  int flags;
+};
+
 #pragma clang attribute pop
 
 static __always_inline bool compat_has_bhash2_owners(void) {
@@ -198,6 +204,38 @@ static __always_inline __u32 compat_drops(struct sock* sk) {
     if (d) return READ(d, drops0.counter) + READ(d, drops1.counter);
   }
   return READ(sk, sk_drops.counter);
+}
+
+/* What inet_csk_accept() returned, in a program at its exit. */
+static __always_inline void* compat_accepted(__u64* ctx) {
+  if (bpf_core_type_exists(struct proto_accept_arg)) return (void*)ctx[2];
+  return (void*)ctx[4];
+}
+
+/*
+ * The first argument of the system call that the current task is in, also at its exit.
+ * 5.15 has a helper for the registers that were saved at the entry. Before, they are at
+ * the end of the kernel's stack, whose size is that of x86-64; elsewhere it is not known.
+ */
+#define X86_64_THREAD_SIZE 16384
+static __always_inline int compat_syscall_fd(void) {
+  __u64 value = ~0ull;
+#if defined(__TARGET_ARCH_x86)
+  __u64 offset = __builtin_offsetof(struct pt_regs, rdi);
+#else
+  __u64 offset = sizeof(struct user_pt_regs); /* orig_x0 */
+#endif
+  if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+    void* regs = (void*)bpf_task_pt_regs(bpf_get_current_task_btf());
+    bpf_probe_read_kernel(&value, sizeof(value), regs + offset);
+    return (int)value;
+  }
+#if defined(__TARGET_ARCH_x86)
+  struct task_struct* task = (void*)bpf_get_current_task();
+  void* regs = READ(task, stack) + X86_64_THREAD_SIZE - sizeof(struct pt_regs);
+  bpf_probe_read_kernel(&value, sizeof(value), regs + offset);
+#endif
+  return (int)value;
 }
 
 #endif /* BINDLENS_COMPAT_H */

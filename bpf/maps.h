@@ -79,6 +79,17 @@ struct {
   __type(value, __u64);
 } sequence SEC(".maps");
 
+/* What is counted of members of reuseport groups (share.h). */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+  __uint(max_entries, BL_SHARES);
+  __type(key, struct bl_share_key);
+  __type(value, struct bl_share);
+} shares SEC(".maps");
+
+/* Times that there was no room in it. */
+volatile __u64 shares_lost = 0;
+
 /* Read and written by user space through the skeleton's memory maps. */
 volatile __u64 lost[BL_LOSS_COUNT] = {};
 /* Set by the daemon when it stops polling: the next record must wake it. */
@@ -89,8 +100,10 @@ volatile __u32 wake_bytes = 1024 * 1024;
 volatile __u32 jiffies_per_second = 0;
 
 /* Set before load: which hooks are attached, so that no event is told twice. */
-const volatile bool release_by_state = false;    /* TCP releases are seen as state changes */
-const volatile bool in_kernel_by_cgroup = false; /* binds without a system call, by post_bind */
-const volatile bool children_unmarked = false;   /* no cgroup hooks: cookies mark nothing */
+const volatile bool release_by_state = false;      /* TCP releases are seen as state changes */
+const volatile bool in_kernel_by_cgroup = false;   /* binds without a system call, by post_bind */
+const volatile bool children_unmarked = false;     /* no cgroup hooks: cookies mark nothing */
+const volatile bool count_queued_ready = false;    /* connections queued, by sk_data_ready */
+const volatile bool count_datagrams_ready = false; /* datagrams, by sk_data_ready */
 
 #endif /* BINDLENS_MAPS_H */

@@ -37,6 +37,7 @@ static __always_inline void member_read_group(struct bl_member* m, struct sock_r
 static __always_inline void member_read_sock(struct bl_member* m, struct sock* sk) {
   void* net = READ(sk, __sk_common.skc_net.net);
   m->netns = netns_inum(net);
+  m->cookie = READ(sk, __sk_common.skc_cookie.counter);
   m->port = READ(sk, __sk_common.skc_num);
   m->state = READ(sk, __sk_common.skc_state);
   m->incoming_cpu = READ(sk, __sk_common.skc_incoming_cpu);

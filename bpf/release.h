@@ -4,6 +4,7 @@
 #define BINDLENS_RELEASE_H
 
 #include "call.h"
+#include "share.h"
 
 /*
  * Accepted connections come and go by the hundred thousand and are not in the
@@ -31,8 +32,10 @@ static __always_inline int tcp_released(void* sk, __u8 hook) {
 static __always_inline int udp_released(void* sk, __u8 hook) {
   __u32 protocol = READ((struct sock*)sk, sk_protocol);
   __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
-  if ((protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && port && is_inet(sk))
+  if ((protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE) && port && is_inet(sk)) {
+    share_closed(sk, compat_drops(sk));
     emit_release(sk, BL_REC_RELEASE, protocol, port, hook);
+  }
   return 0;
 }
 
@@ -42,6 +45,7 @@ static __always_inline int udp_released(void* sk, __u8 hook) {
  * copy is not. A socket bound to a number asked for keeps it until destroyed.
  */
 static __always_inline int tcp_closed(void* sk, int old_state) {
+  if (old_state == TCP_LISTEN) share_closed(sk, READ((struct sock*)sk, sk_ack_backlog));
   __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
   if (port) {
     /* Not when listen() itself failed: the socket never listened. */

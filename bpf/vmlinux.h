@@ -256,6 +256,7 @@ struct cred {
 };
 
 struct task_struct {
+  void* stack;
   const struct cred* cred;
   int pid;
   int tgid;

@@ -31,7 +31,7 @@ DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Se
     : core_(core), session_(session), namespaces_(namespaces), calibration_(calibration),
       recorder_(recorder), past_(io, core, recorder), started_at_(monotonic_now()),
       auditor_(io, core, started_at_), watch_(io, core, auditor_, audit_interval_s),
-      reuseport_(core, session) {}
+      reuseport_(io, core, session) {}
 
 void DaemonBackend::watch_findings() {
   watch_.start();

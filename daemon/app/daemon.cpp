@@ -189,6 +189,7 @@ Result<void> Daemon::serve() {
   core->look_for_owners();
   backend->watch_findings();
   if (recorder) recorder->start();
+  backend->count_shares();
   // What loading took - the kernel's type information above all - goes back.
   ::malloc_trim(0);
   io.run();

@@ -12,21 +12,10 @@ using model::ReuseportMember;
 using model::Socket;
 using model::SocketFlag;
 
-bool is_datagram(model::Proto p) {
-  return p == model::Proto::udp || p == model::Proto::udplite;
-}
-
-// A TCP socket joins its group when it listens. One that has a group before has had a
-// program attached, which waits for that.
-bool is_member(const Socket& s) {
-  if (!s.is(SocketFlag::has_group) || s.is(SocketFlag::timewait)) return false;
-  return is_datagram(s.proto) || s.state == model::State::listen;
-}
-
 std::vector<Socket> members_in(const model::PortView& view) {
   std::vector<Socket> all;
   for (const model::Bucket& b : view.buckets)
-    std::ranges::copy_if(b.sockets, std::back_inserter(all), is_member);
+    std::ranges::copy_if(b.sockets, std::back_inserter(all), is_group_member);
   return all;
 }
 
@@ -122,8 +111,14 @@ void keep_matching(Reuseport::Groups& groups, const model::Filter& filter) {
 
 } // namespace
 
-Reuseport::Reuseport(Core& core, kernel::Session& session)
-    : core_(core), reader_(kernel::MemberReader::open(session)) {}
+Reuseport::Reuseport(boost::asio::io_context& io, Core& core, kernel::Session& session)
+    : core_(core), reader_(kernel::MemberReader::open(session)) {
+  if (reader_) counts_.emplace(io, core, session, **reader_);
+}
+
+void Reuseport::start() {
+  if (counts_) counts_->start();
+}
 
 Result<model::PortView> Reuseport::walk(const model::Filter& filter) {
   if (const auto port = filter.single_port())
@@ -135,7 +130,7 @@ Result<model::PortView> Reuseport::walk(const model::Filter& filter) {
 
 Result<Reuseport::Groups> Reuseport::read_groups(const model::PortView& view) {
   const std::vector<Socket> sockets = members_in(view);
-  const auto rows = (*reader_)->read(sockets);
+  const auto rows = counts_->read(sockets);
   if (!rows) return std::unexpected(rows.error());
   Groups groups;
   std::unordered_map<uint64_t, size_t> places;
@@ -146,6 +141,7 @@ Result<Reuseport::Groups> Reuseport::read_groups(const model::PortView& view) {
     if (fresh) groups.push_back(make_group(sockets[i], row));
     ReuseportMember m = make_member(sockets[i], row);
     if (const model::Binding* known = core_.table().find(m.socket.id)) m.binder = known->binder;
+    counts_->fill(m);
     groups[place->second].members.push_back(std::move(m));
   }
   if (auto ordered = put_in_order(groups); !ordered) return std::unexpected(ordered.error());

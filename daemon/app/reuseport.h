@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core.h"
+#include "member_counts.h"
 
 #include <bindlens/kernel/members.h>
 #include <bindlens/model/reuseport.h>
@@ -14,7 +15,9 @@ namespace bindlens::app {
 // SO_REUSEPORT groups: which sockets the kernel distributes among, and how they fare.
 class Reuseport {
  public:
-  Reuseport(Core& core, kernel::Session& session);
+  Reuseport(boost::asio::io_context& io, Core& core, kernel::Session& session);
+  // Begins to count; to be called when the table is there.
+  void start();
 
   using Groups = std::vector<model::ReuseportGroup>;
   using Done = std::function<void(Result<Groups>)>;
@@ -28,6 +31,7 @@ class Reuseport {
 
   Core& core_;
   Result<std::unique_ptr<kernel::MemberReader>> reader_;
+  std::optional<MemberCounts> counts_; // where there is a reader
 };
 
 } // namespace bindlens::app

@@ -20,6 +20,7 @@ struct HookSpec {
   std::string_view name;
   std::vector<Route> routes; // best first
   std::string_view effect;   // of its absence
+  bool any_tier = false;     // also where its route is of another tier than the one forced
 };
 
 Attachment fentry(std::string program, std::string function) {
@@ -90,13 +91,44 @@ const std::vector<HookSpec>& specs() {
        "released UDP ports leave the table at the next walk"},
       {"stop-listening",
        {{"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
-       "a listener that shuts down is shown as listening until the next walk"},
+       "a listener that shuts down is shown as listening until the next walk",
+       true},
       {"mark",
        {cgroup({{"cg_connect4", "connect4"},
                 {"cg_connect6", "connect6"},
                 {"cg_post_bind4", "post_bind4"},
                 {"cg_post_bind6", "post_bind6"}})},
        "the end of every accepted connection costs a record"},
+      {"reuseport-select",
+       {{"trampoline", {fentry("fx_select", "reuseport_select_sock")}},
+        {"kprobe", {{"kp_select_exit", Kind::kretprobe, "reuseport_select_sock"}}}},
+       "how often the kernel chose a member of a reuseport group is not counted"},
+      {"reuseport-accept",
+       {{"trampoline", {fentry("fx_accept", "inet_csk_accept")}},
+        {"tracepoint",
+         {{"tp_accept_exit", Kind::tracepoint, "syscalls/sys_exit_accept"},
+          {"tp_accept_exit", Kind::tracepoint, "syscalls/sys_exit_accept4"}}}},
+       "connections that a member of a reuseport group accepts are not counted",
+       true},
+      {"reuseport-queue",
+       {{"trampoline", {fentry("fx_hashdance", "inet_csk_complete_hashdance")}},
+        {"kprobe", {{"kp_hashdance", Kind::kprobe, "inet_csk_complete_hashdance"}}},
+        {"tracepoint", {btf_tracepoint("tp_data_ready", "sk_data_ready")}}},
+       "connections queued for a member of a reuseport group and the peak of its queue are not "
+       "counted"},
+      // From 6.18 a datagram that __udp_enqueue_schedule_skb() took may be dropped by
+      // another processor; what is there to be read is told by sk_data_ready alone.
+      {"reuseport-datagrams",
+       {{"tracepoint", {btf_tracepoint("tp_data_ready", "sk_data_ready")}},
+        {"trampoline", {fentry("fx_udp_enqueue", "__udp_enqueue_schedule_skb")}},
+        {"kprobe",
+         {{"kp_udp_enqueue", Kind::kprobe, "__udp_enqueue_schedule_skb"},
+          {"kp_udp_enqueue_exit", Kind::kretprobe, "__udp_enqueue_schedule_skb"}}}},
+       "datagrams that a member of a reuseport group receives are not counted",
+       true},
+      {"reuseport-migrate",
+       {{"trampoline", {fentry("fx_migrate", "reuseport_migrate_sock")}}},
+       "connections that move to another member when one closes are not counted"},
   };
   return all;
 }
@@ -130,8 +162,8 @@ std::string missing_target(const KernelFacts& f, const Attachment& a) {
 
 std::string why_not(const KernelFacts& f, const AttachWishes& w, const HookSpec& spec,
                     const Route& r) {
-  if (w.force_tier && !in_tier(r, w.tier) && spec.name != "stop-listening")
-    return std::string(other_tier);
+  const bool of_tracepoints = spec.any_tier && r.name == "tracepoint";
+  if (w.force_tier && !in_tier(r, w.tier) && !of_tracepoints) return std::string(other_tier);
   const std::string name = std::string(spec.name) + "/" + std::string(r.name);
   if (w.disabled.contains(name)) return "switched off";
   if (const auto it = w.refused.find(name); it != w.refused.end()) return it->second;
@@ -223,6 +255,8 @@ AttachPlan make_attach_plan(const KernelFacts& facts, const AttachWishes& wishes
   plan.release_by_state = plan.find("tcp-release")->route == "tracepoint";
   plan.in_kernel_by_cgroup = plan.find("bind-in-kernel")->route == "cgroup";
   plan.children_unmarked = !plan.find("mark")->attached;
+  plan.count_queued_ready = plan.find("reuseport-queue")->route == "tracepoint";
+  plan.count_datagrams_ready = plan.find("reuseport-datagrams")->route == "tracepoint";
   return plan;
 }
 

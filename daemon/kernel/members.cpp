@@ -4,6 +4,8 @@
 
 #include <bpf/bpf.h>
 
+#include <bpf/libbpf.h>
+
 #include <algorithm>
 
 namespace bindlens::kernel {
@@ -61,6 +63,50 @@ Result<std::vector<model::SocketId>> MemberReader::order(uint64_t group, uint32_
   std::vector<model::SocketId> order(count);
   std::ranges::transform(rows, order.begin(), &bl_member::sk);
   return order;
+}
+
+ShareReader::ShareReader(Session& session) {
+  if (!session.has_programs()) return;
+  map_ = ::bpf_map__fd(session.object().maps.shares);
+  cpus_ = static_cast<size_t>(std::max(::libbpf_num_possible_cpus(), 1));
+}
+
+bool ShareReader::read_key(const bl_share_key& key, bl_share& sum) const {
+  std::vector<bl_share> values(cpus_);
+  if (::bpf_map_lookup_elem(map_, &key, values.data()) != 0) return false;
+  for (const bl_share& v : values) {
+    sum.selected += v.selected;
+    sum.queued += v.queued;
+    sum.accepted += v.accepted;
+    sum.datagrams += v.datagrams;
+    sum.migrated += v.migrated;
+    sum.last_accept = std::max(sum.last_accept, v.last_accept);
+    sum.full_at = std::max(sum.full_at, v.full_at);
+    sum.peak = std::max(sum.peak, v.peak);
+    if (v.closed_at < sum.closed_at || v.closed_at == 0) continue;
+    sum.closed_at = v.closed_at;
+    sum.waiting = v.waiting;
+  }
+  return true;
+}
+
+// A socket may have got its cookie while it was counted.
+std::optional<bl_share> ShareReader::read(model::SocketId sk, uint64_t cookie) const {
+  bl_share sum{};
+  bool found = read_key({sk, 0}, sum);
+  if (cookie != 0) found = read_key({sk, cookie}, sum) || found;
+  return found ? std::optional(sum) : std::nullopt;
+}
+
+void ShareReader::add(model::SocketId sk, uint64_t cookie) const {
+  const bl_share_key key{sk, cookie};
+  const std::vector<bl_share> none(cpus_);
+  ::bpf_map_update_elem(map_, &key, none.data(), BPF_NOEXIST);
+}
+
+void ShareReader::remove(model::SocketId sk, uint64_t cookie) const {
+  for (const bl_share_key key : {bl_share_key{sk, 0}, bl_share_key{sk, cookie}})
+    ::bpf_map_delete_elem(map_, &key);
 }
 
 } // namespace bindlens::kernel

@@ -162,6 +162,8 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
   object.rodata->release_by_state = plan.release_by_state;
   object.rodata->in_kernel_by_cgroup = plan.in_kernel_by_cgroup;
   object.rodata->children_unmarked = plan.children_unmarked;
+  object.rodata->count_queued_ready = plan.count_queued_ready;
+  object.rodata->count_datagrams_ready = plan.count_datagrams_ready;
   object.data->wake_bytes = ring_size(options.ring_bytes) / 8;
 }
 
@@ -174,6 +176,25 @@ Error load_error(int code) {
           code};
 }
 
+uint64_t recursion_misses(const std::set<int>& programs) {
+  uint64_t sum = 0;
+  for (const int program : programs) {
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (::bpf_obj_get_info_by_fd(program, &info, &size) == 0) sum += info.recursion_misses;
+  }
+  return sum;
+}
+
+// When one of these does not run, no record is lost.
+bool only_counts(const AttachPlan& plan, const Attachment& a) {
+  return std::ranges::all_of(plan.hooks, [&](const PlannedHook& h) {
+    return h.name.starts_with("reuseport-") ||
+           std::ranges::none_of(h.attachments,
+                                [&](const Attachment& b) { return b.program == a.program; });
+  });
+}
+
 } // namespace
 
 struct Session::Impl {
@@ -184,6 +205,7 @@ struct Session::Impl {
   // that batches stay batches.
   Fd wakeups;
   std::set<int> programs; // attached ones; the object's
+  std::set<int> counting; // those that only count
   const RecordSink* sink = nullptr;
   size_t consumed = 0;
   size_t limit = 0;
@@ -225,6 +247,7 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
     s->plan_ = make_attach_plan(s->facts_, wishes);
     s->impl_->links.clear();
     s->impl_->programs.clear();
+    s->impl_->counting.clear();
     if (s->object_ != nullptr) bindlens_bpf__destroy(s->object_);
     libbpf_log.clear();
     s->object_ = open_object(best_variant(s->facts_));
@@ -248,7 +271,8 @@ Result<std::unique_ptr<Session>> Session::open(const SessionOptions& options) {
         break;
       }
       s->impl_->links.push_back(*std::move(link));
-      s->impl_->programs.insert(program_fd(*s->object_, a));
+      auto& programs = only_counts(s->plan_, a) ? s->impl_->counting : s->impl_->programs;
+      programs.insert(program_fd(*s->object_, a));
     }
     if (all_attached) break;
   }
@@ -297,13 +321,12 @@ uint64_t Session::lost() const {
 }
 
 uint64_t Session::skipped_runs() const {
-  uint64_t sum = 0;
-  for (const int program : impl_->programs) {
-    bpf_prog_info info{};
-    __u32 size = sizeof info;
-    if (::bpf_obj_get_info_by_fd(program, &info, &size) == 0) sum += info.recursion_misses;
-  }
-  return sum;
+  return recursion_misses(impl_->programs);
+}
+
+uint64_t Session::uncounted() const {
+  if (!has_programs()) return 0;
+  return recursion_misses(impl_->counting) + object_->bss->shares_lost;
 }
 
 std::vector<ProgramStats> Session::program_stats() const {

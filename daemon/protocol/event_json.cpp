@@ -63,6 +63,18 @@ bool is_about_socket(model::EventType t) {
   return t != fail && t != audit && t != gap && t != start && t != stop;
 }
 
+void write_counted(ObjectWriter& json, const model::ShareCounters& c) {
+  const auto known = [&](std::string_view name, const auto& figure) {
+    if (figure) json.number(name, *figure);
+  };
+  known("selected", c.selected);
+  known("accepted", c.accepted);
+  known("datagrams", c.datagrams);
+  known("drops", c.drops);
+  known("migrated", c.migrated);
+  known("lost_at_close", c.lost_at_close);
+}
+
 // Everything of a failure but its time.
 void write_failure(ObjectWriter& json, const model::Failure& f, const Names& names,
                    int64_t offset) {
@@ -113,6 +125,7 @@ void append_event(std::string& out, const model::Event& e, const Names& names, i
     write_socket(json, e.socket, found.view());
     if (e.bound_by != model::BoundBy::unknown) json.word("bound_by", to_string(e.bound_by));
     if (e.process) append_process(json.value("process"), *e.process);
+    if (e.counted) write_counted(json, *e.counted);
   }
   json.end();
   out += '\n';

@@ -302,6 +302,7 @@ enum bl_steering {
 struct bl_member {
   bl_u64 sk;       /* in; 0: which socket is at `index` of `group`? out then, and nothing else */
   bl_u64 group;    /* struct sock_reuseport, 0 = in none */
+  bl_u64 cookie;   /* 0 = the kernel has given none yet */
   bl_u32 index;    /* in */
   bl_u32 group_id; /* reuseport_id */
   bl_u32 netns;
@@ -327,6 +328,30 @@ struct bl_members {
   bl_u32 next;
 };
 
+/*
+ * What is counted of one member of a reuseport group, on one processor.
+ */
+#define BL_SHARES 8192
+
+/* The address of a socket comes again, its cookie does not. */
+struct bl_share_key {
+  bl_u64 sk;
+  bl_u64 cookie; /* 0 = the kernel has given none yet */
+};
+
+struct bl_share {
+  bl_u64 selected;    /* reuseport_select_sock() returned it */
+  bl_u64 queued;      /* TCP: connections put into its accept queue */
+  bl_u64 accepted;    /* TCP: connections handed out */
+  bl_u64 datagrams;   /* UDP: put into its receive queue */
+  bl_u64 migrated;    /* TCP: connections that moved to another member */
+  bl_u64 last_accept; /* CLOCK_MONOTONIC, ns; 0: none */
+  bl_u64 full_at;     /* when its accept queue was last seen to become full; 0: not */
+  bl_u64 closed_at;   /* when it stopped listening, or gave its port back; 0: not */
+  bl_u32 peak;        /* TCP: longest the accept queue has been */
+  bl_u32 waiting;     /* at closed_at: TCP: in the accept queue; UDP: sk_drops */
+};
+
 /* Where records were lost. One counter per place. */
 enum bl_loss {
   BL_LOSS_RING_FULL = 0,     /* no room in the ring buffer */
@@ -348,6 +373,8 @@ BL_STATIC_ASSERT(sizeof(struct bl_bucket) == 104, "bl_bucket");
 BL_STATIC_ASSERT(sizeof(struct bl_row) == 112, "bl_row");
 BL_STATIC_ASSERT(sizeof(struct bl_holder) == 152, "bl_holder");
 BL_STATIC_ASSERT(sizeof(struct bl_owner) == 16, "bl_owner");
-BL_STATIC_ASSERT(sizeof(struct bl_member) == 88, "bl_member");
+BL_STATIC_ASSERT(sizeof(struct bl_member) == 96, "bl_member");
+BL_STATIC_ASSERT(sizeof(struct bl_share) == 72, "bl_share");
+BL_STATIC_ASSERT(sizeof(struct bl_share_key) == 16, "bl_share_key");
 
 #endif /* BINDLENS_RECORD_H */

@@ -29,6 +29,11 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> all_routes =
     {"udp-release", {"trampoline", "kprobe", "cgroup"}},
     {"stop-listening", {"tracepoint"}},
     {"mark", {"cgroup"}},
+    {"reuseport-select", {"trampoline", "kprobe"}},
+    {"reuseport-accept", {"trampoline", "tracepoint"}},
+    {"reuseport-queue", {"trampoline", "kprobe", "tracepoint"}},
+    {"reuseport-datagrams", {"tracepoint", "trampoline", "kprobe"}},
+    {"reuseport-migrate", {"trampoline"}},
 };
 
 TEST(DisableHook, TakesEveryHookAndEveryRoute) {

@@ -94,7 +94,12 @@ inline const Routes best_routes = {{"bind", "trampoline"},
                                    {"tcp-release", "trampoline"},
                                    {"udp-release", "trampoline"},
                                    {"stop-listening", "tracepoint"},
-                                   {"mark", "cgroup"}};
+                                   {"mark", "cgroup"},
+                                   {"reuseport-select", "trampoline"},
+                                   {"reuseport-accept", "trampoline"},
+                                   {"reuseport-queue", "trampoline"},
+                                   {"reuseport-datagrams", "tracepoint"},
+                                   {"reuseport-migrate", "trampoline"}};
 
 inline const Routes kprobe_routes = changed(best_routes, {{"bind", "kprobe"},
                                                           {"listen", "kprobe"},
@@ -102,7 +107,11 @@ inline const Routes kprobe_routes = changed(best_routes, {{"bind", "kprobe"},
                                                           {"bind-in-kernel", "kprobe"},
                                                           {"listen-in-kernel", "kprobe"},
                                                           {"tcp-release", "kprobe"},
-                                                          {"udp-release", "kprobe"}});
+                                                          {"udp-release", "kprobe"},
+                                                          {"reuseport-select", "kprobe"},
+                                                          {"reuseport-accept", "tracepoint"},
+                                                          {"reuseport-queue", "kprobe"},
+                                                          {"reuseport-migrate", ""}});
 
 inline const Routes tracepoint_routes = changed(best_routes, {{"bind", "tracepoint"},
                                                               {"listen", "tracepoint"},
@@ -110,6 +119,10 @@ inline const Routes tracepoint_routes = changed(best_routes, {{"bind", "tracepoi
                                                               {"bind-in-kernel", "cgroup"},
                                                               {"listen-in-kernel", ""},
                                                               {"tcp-release", "tracepoint"},
-                                                              {"udp-release", "cgroup"}});
+                                                              {"udp-release", "cgroup"},
+                                                              {"reuseport-select", ""},
+                                                              {"reuseport-accept", "tracepoint"},
+                                                              {"reuseport-queue", "tracepoint"},
+                                                              {"reuseport-migrate", ""}});
 
 } // namespace bindlens::test

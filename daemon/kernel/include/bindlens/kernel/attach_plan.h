@@ -59,6 +59,8 @@ struct AttachPlan {
   bool release_by_state = false;
   bool in_kernel_by_cgroup = false;
   bool children_unmarked = false;
+  bool count_queued_ready = false;
+  bool count_datagrams_ready = false;
 
   [[nodiscard]] const PlannedHook* find(std::string_view name) const;
 };

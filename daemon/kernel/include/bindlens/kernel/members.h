@@ -7,6 +7,7 @@
 #include <bindlens/util/result.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,24 @@ class MemberReader {
   int program_ = -1;
   MappedArray<bl_members> cursor_;
   MappedArray<bl_member> rows_;
+};
+
+// What the hooks have counted of members of reuseport groups.
+class ShareReader {
+ public:
+  explicit ShareReader(Session& session);
+
+  // Summed over all processors; absent when there is no room for it.
+  [[nodiscard]] std::optional<bl_share> read(model::SocketId sk, uint64_t cookie) const;
+  // Makes room for it, if there is any.
+  void add(model::SocketId sk, uint64_t cookie) const;
+  void remove(model::SocketId sk, uint64_t cookie) const;
+
+ private:
+  [[nodiscard]] bool read_key(const bl_share_key& key, bl_share& sum) const;
+
+  int map_ = -1;
+  size_t cpus_ = 0;
 };
 
 } // namespace bindlens::kernel

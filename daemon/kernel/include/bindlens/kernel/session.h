@@ -60,6 +60,8 @@ class Session {
   // processor one was under way that had been preempted
   // (bpf_prog_info.recursion_misses, from 5.12).
   [[nodiscard]] uint64_t skipped_runs() const;
+  // Runs and map entries that are missing from what is counted of reuseport groups.
+  [[nodiscard]] uint64_t uncounted() const;
   // Records lost since the start, over all reasons, skipped runs among them.
   [[nodiscard]] uint64_t lost() const;
   [[nodiscard]] std::vector<ProgramStats> program_stats() const;

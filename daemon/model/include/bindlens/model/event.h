@@ -2,6 +2,7 @@
 
 #include <bindlens/model/failure.h>
 #include <bindlens/model/finding.h>
+#include <bindlens/model/reuseport.h>
 #include <bindlens/model/timewait.h>
 
 #include <memory>
@@ -43,12 +44,13 @@ struct Event {
   BoundBy bound_by = BoundBy::unknown;
   ProcessRef process;                     // who called; release: who had bound it; null = not known
   std::shared_ptr<const Failure> failure; // fail
-  std::shared_ptr<const TimeWaitReuse> reuse; // timewait_reuse
-  std::shared_ptr<const Finding> finding;     // audit
-  bool resolved = false;                      // audit: the finding is not there any more
-  uint64_t lost = 0;                          // gap: records lost
-  GapCause cause = GapCause::kernel;          // gap
-  MonoNs since = 0;                           // gap: not all is known from then on; 0 = not known
+  std::shared_ptr<const TimeWaitReuse> reuse;   // timewait_reuse
+  std::shared_ptr<const Finding> finding;       // audit
+  bool resolved = false;                        // audit: the finding is not there any more
+  std::shared_ptr<const ShareCounters> counted; // reuseport_leave: all that it got
+  uint64_t lost = 0;                            // gap: records lost
+  GapCause cause = GapCause::kernel;            // gap
+  MonoNs since = 0;                             // gap: not all is known from then on; 0 = not known
   bool unclean = false; // start: the daemon before did not come to end by itself
 };
 
