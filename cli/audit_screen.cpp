@@ -67,7 +67,7 @@ std::string finding_screen(const FindingView& f, const Style& style, uint32_t ow
 
 std::string tally_text(const Tally& t) {
   const uint64_t all = t.critical + t.warnings + t.infos;
-  if (all == 0) return "no findings\n";
+  if (all == 0) return "no findings";
   std::string text = count_of(all, "finding") + ": ";
   std::string_view separator;
   const auto add = [&](uint64_t n, std::string_view one, std::string_view many) {
@@ -79,7 +79,7 @@ std::string tally_text(const Tally& t) {
   add(t.critical, "critical", "critical");
   add(t.warnings, "warning", "warnings");
   add(t.infos, "info", "infos");
-  return text + "; 'bindlens audit --explain ID' tells more\n";
+  return text + "; 'bindlens audit --explain ID' tells more";
 }
 
 } // namespace bindlens::cli

@@ -96,8 +96,11 @@ void say_where_to_look(const Query& query) {
 } // namespace
 
 std::string event_line(const EventView& e, const Style& style) {
+  // A narrow terminal is better used for who it was than for which day.
+  constexpr size_t narrow = 72, date_width = 7;
   std::string text =
       log_time(e.time) + "  " + padded(plain(e.type), type_width) + "  " + event_text(e);
+  if (style.width != 0 && style.width < narrow) text.erase(0, date_width);
   if (style.width != 0) text = cut(text, style.width);
   return colored(e, text, style) + "\n";
 }

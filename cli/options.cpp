@@ -119,7 +119,12 @@ Query make_query(Listing listing, const FilterValues& values) {
 void add_target(FilterValues& values, const std::string& target) {
   if (target.empty()) return;
   std::string port = target;
-  if (target.find(':') != std::string::npos) {
+  if (std::string bad; target.find(':') == std::string::npos) {
+    if (!model::parse_ports(target, bad))
+      throw UsageError{"'" + bad +
+                       "' is no port; accepted are 8080, 80,443,8000-8100 and "
+                       "ADDR:PORT"};
+  } else {
     const auto endpoint = model::parse_endpoint(target);
     if (!endpoint)
       throw UsageError{"'" + target +
@@ -422,6 +427,9 @@ int run(int argc, const char* const* argv) {
     return usage(unexpected_text(line.app));
   } catch (const CLI::RequiredError& e) {
     return usage(line.app.get_subcommands().empty() ? unexpected_text(line.app) : e.what());
+  } catch (const CLI::ArgumentMismatch& e) { // "--port: 1 required LIST missing"
+    const std::string_view text = e.what();
+    return usage(std::string(text.substr(0, text.find(':'))) + " needs a value, see --help");
   } catch (const CLI::ParseError& e) {
     return usage(e.what());
   } catch (const UsageError& e) {

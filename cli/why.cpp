@@ -49,7 +49,8 @@ std::string earlier(const std::vector<protocol::FailureView>& failures, size_t f
     if (style.width > 2) narrower.width = style.width - 2;
     out += "  " + why_line(failures[i], narrower, now);
   }
-  if (to < failures.size()) out += "  and more; --limit N shows the newest N in full\n";
+  if (to < failures.size())
+    out += paragraph("and more; --limit N shows the newest N in full", 2, 0, style);
   return out;
 }
 

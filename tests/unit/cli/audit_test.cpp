@@ -66,11 +66,11 @@ TEST(AuditScreen, ControlCharactersOfAProcessAreReplaced) {
 }
 
 TEST(AuditTally, CountsBySeverity) {
-  EXPECT_EQ(tally_text({}), "no findings\n");
+  EXPECT_EQ(tally_text({}), "no findings");
   EXPECT_EQ(tally_text({0, 1, 0}), "1 finding: 1 warning; 'bindlens audit --explain ID' tells "
-                                   "more\n");
+                                   "more");
   EXPECT_EQ(tally_text({2, 0, 3}), "5 findings: 2 critical, 3 infos; 'bindlens audit --explain "
-                                   "ID' tells more\n");
+                                   "ID' tells more");
 }
 
 TEST(AuditPages, AreThoseOfTheFindingsAndOfWhatIsNotLookedFor) {
