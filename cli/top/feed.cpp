@@ -18,14 +18,42 @@ constexpr milliseconds retry_after{1000};
 constexpr milliseconds status_every{2000};
 // An audit reads the kernel's tables and all descriptors: it may take a
 // hundredth of the daemon's time at most.
-constexpr milliseconds audit_every{15'000};
+constexpr milliseconds audit_every{30'000}; // events tell of most changes earlier
 constexpr milliseconds audit_at_most_every{2000};
 constexpr int audit_share = 100;
+// Reuseport groups are read from the kernel, too, but only they.
+constexpr milliseconds groups_every{2000};
+constexpr int status_share = 20;
+constexpr int groups_share = 50;
+constexpr unsigned http_not_found = 404;
 constexpr const char* history_limit = "20000"; // what graphs and rates are worth at the start
 constexpr const char* findings_limit = "500";
 
 protocol::WallNs wall_now() {
   return static_cast<protocol::WallNs>(read_clock_ns(CLOCK_REALTIME));
+}
+
+template <typename View, typename Read>
+Result<std::vector<View>> read_lines(std::string_view body, Read read) {
+  std::vector<View> views;
+  while (!body.empty()) {
+    const size_t end = std::min(body.find('\n'), body.size());
+    auto view = read(body.substr(0, end));
+    if (!view) return std::unexpected(view.error());
+    views.push_back(std::move(*view));
+    body.remove_prefix(std::min(end + 1, body.size()));
+  }
+  return views;
+}
+
+// Asks and says when to ask again: nothing may take more than its part of the
+// daemon's time.
+template <typename Ask>
+Clock::time_point next_time(Ask ask, milliseconds every, int share) {
+  const auto begin = Clock::now();
+  ask();
+  const auto end = Clock::now();
+  return end + std::max<Clock::duration>(every, (end - begin) * share);
 }
 
 } // namespace
@@ -111,10 +139,8 @@ void Feed::take(const std::vector<Happening>& batch) {
     for (const Happening& h : batch)
       m.add(h);
   });
-  if (std::ranges::none_of(batch, [](const auto& h) { return h.kind == Kind::audit; })) return;
-  const std::lock_guard lock(mutex_);
-  audit_told_ = true;
-  wake_.notify_all();
+  if (std::ranges::any_of(batch, [](const auto& h) { return h.kind == Kind::audit; }))
+    audit_told_ = true; // the other thread looks at it when it asks for the status
 }
 
 void Feed::follow_once(protocol::WallNs since) {
@@ -177,43 +203,52 @@ void Feed::ask_findings() {
       change([&](Model& m) { m.set_findings_trouble(body.error().text); });
     return;
   }
-  std::vector<protocol::FindingView> findings;
-  std::string_view rest = *body;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    auto finding = protocol::read_finding(rest.substr(0, end));
-    if (!finding) return change([&](Model& m) { m.set_findings_trouble(finding.error().text); });
-    findings.push_back(std::move(*finding));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  auto findings = read_lines<protocol::FindingView>(*body, protocol::read_finding);
+  change([&](Model& m) {
+    if (findings)
+      m.set_findings(std::move(*findings));
+    else
+      m.set_findings_trouble(findings.error().text);
+  });
+}
+
+void Feed::ask_groups() {
+  const auto body = fetch(target("/v1/reuseport", {}), asking_);
+  if (!body) {
+    const bool absent = body.error().status == http_not_found;
+    if (body.error().kind == ClientError::Kind::refused)
+      change([&](Model& m) {
+        m.set_groups_trouble(absent ? "this daemon does not tell of them" : body.error().text);
+      });
+    return;
   }
-  change([&](Model& m) { m.set_findings(std::move(findings)); });
+  auto groups = read_lines<protocol::GroupView>(*body, protocol::read_group);
+  change([&](Model& m) {
+    if (groups)
+      m.set_groups(std::move(*groups));
+    else
+      m.set_groups_trouble(groups.error().text);
+  });
 }
 
 void Feed::ask() {
-  auto audit_due = Clock::now();
-  auto audit_allowed = audit_due;
-  auto status_due = audit_due;
-  while (true) {
-    if (Clock::now() >= status_due) {
-      ask_status();
-      status_due = Clock::now() + status_every;
-    }
-    {
-      const std::lock_guard lock(mutex_);
-      if (audit_told_) audit_due = std::min(audit_due, audit_allowed);
-      audit_told_ = audit_told_ && Clock::now() < audit_due;
-    }
-    if (Clock::now() >= audit_due) {
-      const auto begin = Clock::now();
-      ask_findings();
-      const auto end = Clock::now();
-      const auto rest = (end - begin) * audit_share;
-      audit_due = end + std::max<Clock::duration>(audit_every, rest);
-      audit_allowed = end + std::max<Clock::duration>(audit_at_most_every, rest);
+  auto status_due = Clock::now();
+  auto groups_due = status_due;
+  auto audit_due = status_due;
+  auto audit_allowed = status_due; // earlier than due, when an event tells of findings
+  while (!stopping()) {
+    if (Clock::now() >= status_due)
+      status_due = next_time([this] { ask_status(); }, status_every, status_share);
+    if (Clock::now() >= groups_due)
+      groups_due = next_time([this] { ask_groups(); }, groups_every, groups_share);
+    if (Clock::now() >= audit_due ||
+        (Clock::now() >= audit_allowed && audit_told_.exchange(false))) {
+      audit_due = next_time([this] { ask_findings(); }, audit_every, audit_share);
+      audit_allowed = audit_due - audit_every + audit_at_most_every;
     }
     std::unique_lock lock(mutex_);
-    if (wake_.wait_until(lock, std::min(status_due, audit_due), [this] { return stopping_; }))
-      return;
+    wake_.wait_until(lock, std::min({status_due, groups_due, audit_due}),
+                     [this] { return stopping_; });
   }
 }
 

@@ -6,6 +6,7 @@
 #include <bindlens/protocol/url.h>
 #include <bindlens/util/fd.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -42,9 +43,9 @@ class Feed {
   void follow();
   void follow_once(protocol::WallNs since);
   void ask();
-  // How long the answer took; nullopt when there was none.
   void ask_status();
   void ask_findings();
+  void ask_groups();
   [[nodiscard]] std::expected<std::string, protocol::ClientError> fetch(const std::string& target,
                                                                         protocol::Client*& slot);
   [[nodiscard]] std::expected<void, protocol::ClientError>
@@ -62,10 +63,10 @@ class Feed {
 
   Options options_;
   Shared& shared_;
-  std::mutex mutex_; // of all below
+  std::atomic<bool> audit_told_ = false; // by an event: the findings have changed
+  std::mutex mutex_;                     // of all below
   std::condition_variable wake_;
   bool stopping_ = false;
-  bool audit_told_ = false; // by an event: the findings have changed
   protocol::Client* following_ = nullptr;
   protocol::Client* asking_ = nullptr;
   std::thread follower_, asker_;

@@ -42,6 +42,11 @@ std::vector<Line> help_lines(size_t width) {
                 width);
   add_paragraph(lines, "Findings", "What 'bindlens audit' says now, looked up now and then.",
                 width);
+  add_paragraph(lines, "Reuseport groups",
+                "How the kernel spreads connections or datagrams among sockets with SO_REUSEPORT: "
+                "a bar for each member's share; skew is the largest share divided by what it "
+                "should be. stalled: a member does not take what it gets.",
+                width);
   add_paragraph(lines, "Processes",
                 "Who takes and gives back ports, by name. Ports that are given back count for who "
                 "had bound them.",

@@ -33,6 +33,14 @@ void forget_oldest(Rows& rows, uint64_t& forgotten, LastTime last_time) {
   forgotten += std::erase_if(rows, [&](const auto& r) { return last_time(r.second) <= *limit; });
 }
 
+template <typename T>
+Told<std::shared_ptr<const T>> told(std::vector<T> answer) {
+  Told<std::shared_ptr<const T>> out{.known = true, .trouble = {}, .rows = {}};
+  for (T& row : answer)
+    out.rows.push_back(std::make_shared<const T>(std::move(row)));
+  return out;
+}
+
 } // namespace
 
 void Model::set_past_failures(const std::vector<protocol::FailureView>& failures,
@@ -96,9 +104,11 @@ void Model::add(const Happening& h) {
 }
 
 void Model::set_findings(std::vector<protocol::FindingView> findings) {
-  findings_ = {.known = true, .trouble = {}, .rows = {}};
-  for (auto& f : findings)
-    findings_.rows.push_back(std::make_shared<const protocol::FindingView>(std::move(f)));
+  findings_ = told(std::move(findings));
+}
+
+void Model::set_groups(std::vector<protocol::GroupView> groups) {
+  groups_ = told(std::move(groups));
 }
 
 double Model::per_second(uint64_t count, size_t samples) const {
@@ -170,6 +180,7 @@ Snapshot Model::snapshot(protocol::WallNs now) const {
   s.lost = lost_;
   s.lost_by_us = lost_by_us_;
   s.findings = findings_;
+  s.groups = groups_;
   take_meters(s);
   take_failures(s);
   take_processes(s);

@@ -27,6 +27,8 @@ class Model {
   void set_status(protocol::StatusView status) { status_ = std::move(status); }
   void set_findings(std::vector<protocol::FindingView> findings);
   void set_findings_trouble(std::string why) { findings_.trouble = std::move(why); }
+  void set_groups(std::vector<protocol::GroupView> groups);
+  void set_groups_trouble(std::string why) { groups_.trouble = std::move(why); }
   void set_link(Link link) { link_ = std::move(link); }
 
   // Time of the newest event; 0 = none yet.
@@ -73,6 +75,7 @@ class Model {
   std::unordered_map<std::string, Process> processes_;
   uint64_t processes_forgotten_ = 0;
   Told<std::shared_ptr<const protocol::FindingView>> findings_;
+  Told<std::shared_ptr<const protocol::GroupView>> groups_;
   protocol::StatusView status_;
   Link link_;
 };

@@ -1,5 +1,7 @@
 #include "panels.h"
 
+#include "meters.h"
+
 #include "../phrases.h"
 #include "../screens.h"
 #include "../text.h"
@@ -252,6 +254,119 @@ void fill_findings(Panel& panel, const Snapshot& s, const Sort& sort, std::strin
     if (f->severity == "critical") panel.summary_look = Look::critical;
 }
 
+// --- reuseport groups ----------------------------------------------------------
+
+enum GroupColumn : size_t { g_group, g_netns, g_members, g_rate, g_shares, g_skew, g_verdict };
+
+using protocol::GroupView;
+
+std::string group_text(const GroupView& g) {
+  return socket_text(g.at) + (g.at.dev.empty() ? "" : " " + g.at.dev);
+}
+
+std::string group_key(const GroupView& g) {
+  return std::to_string(g.at.netns) + " " + group_text(g);
+}
+
+double group_rate(const GroupView& g) {
+  double sum = 0;
+  for (const auto& m : g.members)
+    sum += m.per_second.value_or(0);
+  return sum;
+}
+
+// The worst is the greatest.
+int verdict_rank(const std::string& verdict) {
+  if (verdict == "stalled") return 2;
+  return verdict == "skewed" ? 1 : 0;
+}
+
+Look verdict_look(const std::string& verdict) {
+  constexpr Look looks[] = {Look::plain, Look::warning, Look::critical};
+  return looks[verdict_rank(verdict)];
+}
+
+// What is wrong, and with whom.
+std::string verdict_text(const GroupView& g) {
+  std::string text = g.verdict.empty() ? "not known" : g.verdict;
+  std::string_view separator = ": ";
+  for (const auto& m : g.members) {
+    if (!m.stalled) continue;
+    const auto* owner = first_owner(m.socket);
+    text += std::string(separator) + (owner != nullptr ? process_text(*owner) : "unknown");
+    separator = ", ";
+  }
+  return text;
+}
+
+// A column for each member, as high as its share.
+std::string shares_text(const GroupView& g) {
+  constexpr size_t most = 16;
+  constexpr double scale = 10'000;
+  std::vector<uint64_t> shares;
+  for (const auto& m : g.members)
+    if (m.share && shares.size() < most) shares.push_back(static_cast<uint64_t>(*m.share * scale));
+  return shares.empty() ? "-" : sparkline(shares, shares.size());
+}
+
+std::string skew_text(const GroupView& g) {
+  if (!g.skew) return "-";
+  const auto hundredths = static_cast<uint64_t>(std::llround(*g.skew * 100));
+  const std::string rest = std::to_string(hundredths % 100);
+  return std::to_string(hundredths / 100) + "." + (rest.size() < 2 ? "0" : "") + rest;
+}
+
+bool group_less(size_t column, const GroupView& a, const GroupView& b) {
+  const auto skew = [](const GroupView& g) {
+    return std::tuple(verdict_rank(g.verdict), g.skew.value_or(0));
+  };
+  switch (column) {
+  case g_group:
+    return std::tie(a.at.port, a.at.proto, a.at.addr) < std::tie(b.at.port, b.at.proto, b.at.addr);
+  case g_netns:
+    return a.at.netns_name < b.at.netns_name;
+  case g_members:
+    return a.members.size() < b.members.size();
+  case g_rate:
+    return group_rate(a) < group_rate(b);
+  case g_verdict:
+    return a.verdict < b.verdict;
+  default:
+    return skew(a) < skew(b);
+  }
+}
+
+void fill_groups(Panel& panel, const Snapshot& s, const Sort& sort, std::string_view filter,
+                 Eyes eyes) {
+  panel.title = "Reuseport groups";
+  panel.empty = s.groups.known ? "none" : "waiting for the daemon";
+  if (!s.groups.trouble.empty()) panel.empty = s.groups.trouble;
+  std::vector<const GroupView*> rows;
+  uint64_t stalled = 0;
+  uint64_t skewed = 0;
+  for (const auto& g : s.groups.rows) {
+    rows.push_back(g.get());
+    stalled += verdict_rank(g->verdict) == 2 ? 1 : 0;
+    skewed += verdict_rank(g->verdict) == 1 ? 1 : 0;
+  }
+  order(
+      rows, sort.descending,
+      [&](const auto& a, const auto& b) { return group_less(sort.column, a, b); }, group_key);
+  for (const GroupView* g : rows)
+    add_row(panel, filter, group_key(*g),
+            {{group_text(*g)},
+             {namespace_text(g->at.netns, g->at.netns_name, eyes)},
+             {thousands(g->members.size())},
+             {rate_text(group_rate(*g))},
+             {shares_text(*g)},
+             {skew_text(*g)},
+             {verdict_text(*g), verdict_look(g->verdict)}});
+  if (stalled + skewed == 0) return;
+  panel.summary = stalled == 0 ? "" : thousands(stalled) + " stalled";
+  if (skewed != 0) panel.summary += (stalled == 0 ? "" : ", ") + thousands(skewed) + " skewed";
+  panel.summary_look = stalled == 0 ? Look::warning : Look::critical;
+}
+
 // --- processes ----------------------------------------------------------------
 
 enum ProcessColumn : size_t {
@@ -403,6 +518,14 @@ std::vector<PanelColumn> panel_columns(PanelId id) {
             {{.title = "PORT"}},
             {{.title = "NETNS", .least = 6, .drop_turn = 1}},
             {{.title = "SUMMARY", .least = 16, .drop_turn = 2}}};
+  case PanelId::groups:
+    return {{{.title = "GROUP", .least = 12}},
+            {{.title = "NETNS", .least = 6, .drop_turn = 1}},
+            {{.title = "MEMBERS", .right = true, .drop_turn = 2}, numbers},
+            {{.title = "PER S", .right = true, .drop_turn = 3}, numbers},
+            {{.title = "SHARES", .drop_turn = 4}},
+            {{.title = "SKEW", .right = true}, numbers},
+            {{.title = "VERDICT", .least = 8}, true}};
   case PanelId::processes:
     break;
   }
@@ -422,6 +545,8 @@ Sort first_sort(PanelId id) {
     return {f_rate, true};
   case PanelId::findings:
     return {a_severity, true};
+  case PanelId::groups:
+    return {g_skew, true};
   case PanelId::processes:
     break;
   }
@@ -438,6 +563,9 @@ Panel make_panel(PanelId id, const Snapshot& s, const Sort& sort, std::string_vi
     break;
   case PanelId::findings:
     fill_findings(panel, s, sort, filter, eyes);
+    break;
+  case PanelId::groups:
+    fill_groups(panel, s, sort, filter, eyes);
     break;
   case PanelId::processes:
     fill_processes(panel, s, sort, filter);
@@ -458,6 +586,10 @@ std::vector<Line> detail_of(PanelId id, const Snapshot& s, std::string_view key,
   } else if (id == PanelId::findings) {
     const auto row = find_row(s.findings.rows, key, [](const auto& f) { return finding_key(*f); });
     if (row != s.findings.rows.end()) add_finding_detail(lines, **row, width, eyes, s.now);
+  } else if (id == PanelId::groups) {
+    const auto row = find_row(s.groups.rows, key, [](const auto& g) { return group_key(*g); });
+    if (row != s.groups.rows.end())
+      add_text(lines, group_screen(**row, style_of_width(width), {.own_netns = eyes.own_netns}));
   } else {
     const auto row = find_row(s.processes, key, own_key);
     if (row != s.processes.end()) add_process_detail(lines, *row, s);

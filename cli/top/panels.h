@@ -11,8 +11,8 @@
 
 namespace bindlens::cli::top {
 
-enum class PanelId : uint8_t { failures, findings, processes };
-inline constexpr size_t panel_count = 3;
+enum class PanelId : uint8_t { failures, findings, groups, processes };
+inline constexpr size_t panel_count = 4;
 
 struct Sort {
   size_t column = 0;

@@ -62,6 +62,7 @@ struct Snapshot {
   std::vector<ProcessRow> processes;
   uint64_t processes_forgotten = 0;
   Told<std::shared_ptr<const protocol::FindingView>> findings;
+  Told<std::shared_ptr<const protocol::GroupView>> groups;
 };
 
 } // namespace bindlens::cli::top

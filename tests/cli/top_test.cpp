@@ -93,7 +93,7 @@ TEST_F(Top, ShowsWhatHappens) {
   EXPECT_TRUE(t.shows_all({"EADDRINUSE  bind tcp 0.0.0.0:8080", "rule listener", "Esc Back"}))
       << t.screen();
   t.press({"Escape"});
-  EXPECT_TRUE(t.shows("3 Processes")) << t.screen();
+  EXPECT_TRUE(t.shows("4 Processes")) << t.screen();
 }
 
 TEST_F(Top, ShowsWhatWasRefusedBefore) {

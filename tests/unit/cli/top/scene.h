@@ -71,6 +71,34 @@ inline protocol::FindingView finding(std::string id, std::string severity, uint1
   return f;
 }
 
+inline protocol::GroupView group(uint16_t port, std::string verdict, double skew,
+                                 std::vector<double> shares) {
+  protocol::GroupView g;
+  g.at.proto = "tcp";
+  g.at.family = "inet";
+  g.at.addr = "0.0.0.0";
+  g.at.port = port;
+  g.at.netns = here;
+  g.kind = "listener";
+  g.steering = "hash";
+  g.verdict = std::move(verdict);
+  g.skew = skew;
+  uint32_t pid = 812;
+  for (const double share : shares) {
+    protocol::MemberView m;
+    m.socket.proto = g.at.proto;
+    m.socket.family = g.at.family;
+    m.socket.addr = g.at.addr;
+    m.socket.port = port;
+    m.socket.holders = {view_of(pid++, "nginx", 6)};
+    m.share = share;
+    m.per_second = share * 1000;
+    m.stalled = g.verdict == "stalled" && pid == 814;
+    g.members.push_back(std::move(m));
+  }
+  return g;
+}
+
 inline top::Key key(top::Special special) {
   return {.special = special, .character = 0};
 }

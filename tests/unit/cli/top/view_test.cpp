@@ -88,7 +88,7 @@ TEST_F(Views, ShowEverythingInEightyColumns) {
                            "36 refused calls, going on",
                            "2 Findings",
                            "1 critical, 1 warning, 1 info",
-                           "3 Processes",
+                           "4 Processes",
                            "tcp 8080",
                            "EADDRINUSE",
                            "listener",
@@ -123,7 +123,7 @@ TEST_F(Views, FitEverySize) {
 TEST_F(Views, HaveTheEssentialsInASmallWindow) {
   const std::string text = shown({40, 12});
   for (const char* part : {"failures 1/s", "binds 40/s", "1 Failures", "tcp 8080", "listener",
-                           "2 Findings", "3 Processes"})
+                           "2 Findings", "4 Processes"})
     EXPECT_TRUE(has(text, part)) << part << " is not in\n" << text;
 }
 
@@ -283,7 +283,7 @@ TEST_F(Views, TellEverythingAboutARow) {
   const std::string finding_text = shown();
   for (const char* part : {"wildcard-conflict", "It will fail.", "- bind one address", "--explain"})
     EXPECT_TRUE(has(finding_text, part)) << part << " is not in\n" << finding_text;
-  press({key(Special::escape), key(U'3')});
+  press({key(Special::escape), key(U'4')});
   shown();
   press({key(Special::enter)});
   EXPECT_TRUE(has(shown(), "in all")) << shown();
@@ -354,13 +354,32 @@ TEST_F(Views, CanBeDrawnInAsciiWithoutAQuestionMark) {
   }
 }
 
+TEST_F(Views, ShowReuseportGroupsByTheirSkew) {
+  EXPECT_TRUE(has(shown(), "3 Reuseport groups  waiting for the daemon"));
+  model_.set_groups_trouble("this daemon does not tell of them");
+  EXPECT_TRUE(has(shown(), "3 Reuseport groups  this daemon does not tell of them"));
+  model_.set_groups({group(443, "even", 1.04, {0.26, 0.24, 0.25, 0.25}),
+                     group(80, "skewed", 3.2, {0.8, 0.1, 0.05, 0.05}),
+                     group(53, "stalled", 1.0, {0.5, 0.5}), group(25, "idle", 0, {})});
+  press({key(U'3')});
+  const std::string text = shown();
+  for (const char* part : {"1 stalled, 1 skewed", "tcp 0.0.0.0:443", "1,000", "█▇▇▇", "█▂▂▂",
+                           "3.20", "1.04", "stalled: nginx[813]"})
+    EXPECT_TRUE(has(text, part)) << part << " is not in\n" << text;
+  EXPECT_TRUE(has(selected(), ":53 ")) << "the worst first";
+  EXPECT_LT(text.find(":80 "), text.find(":443 "));
+  EXPECT_EQ(look_of("skewed"), Look::critical) << "one is stalled";
+  press({key(Special::enter)});
+  EXPECT_TRUE(has(shown(), "0.0.0.0:53")) << text_of(screen_);
+}
+
 TEST(Shares, GoToTheFocusedPanelFirst) {
   using Rows = std::array<size_t, top::panel_count>;
-  EXPECT_EQ(top::share_rows({30, 0, 0}, 0, 16), (Rows{16, 0, 0}));
-  EXPECT_EQ(top::share_rows({30, 30, 30}, 0, 16), (Rows{8, 4, 4}));
-  EXPECT_EQ(top::share_rows({30, 3, 30}, 1, 16), (Rows{9, 3, 4}));
-  EXPECT_EQ(top::share_rows({2, 2, 2}, 2, 16), (Rows{2, 2, 2}));
-  EXPECT_EQ(top::share_rows({30, 30, 30}, 2, 4), (Rows{2, 0, 2}));
+  EXPECT_EQ(top::share_rows({30, 0, 0, 0}, 0, 16), (Rows{16, 0, 0, 0}));
+  EXPECT_EQ(top::share_rows({30, 30, 0, 30}, 0, 16), (Rows{8, 4, 0, 4}));
+  EXPECT_EQ(top::share_rows({30, 3, 30, 0}, 1, 16), (Rows{9, 3, 4, 0}));
+  EXPECT_EQ(top::share_rows({2, 2, 2, 2}, 2, 16), (Rows{2, 2, 2, 2}));
+  EXPECT_EQ(top::share_rows({30, 30, 30, 30}, 2, 4), (Rows{2, 0, 2, 0}));
 }
 
 TEST(Rates, AreShort) {
