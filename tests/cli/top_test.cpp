@@ -118,6 +118,23 @@ TEST_F(Top, ShowsFindings) {
   EXPECT_TRUE(t.shows_all({"bindlens audit --explain ephemeral-overlap", "kt-web"})) << t.screen();
 }
 
+TEST_F(Top, ShowsReuseportGroups) {
+  const Netns netns;
+  Actor a(netns, "kt-web");
+  Actor b(netns, "kt-web");
+  for (Actor* actor : {&a, &b}) {
+    const int fd = actor->tcp();
+    actor->reuseport(fd);
+    ASSERT_TRUE(actor->bind(fd, "127.0.0.1", 8443).ok());
+    ASSERT_TRUE(actor->listen(fd).ok());
+  }
+  Tmux t(80, 24, utf8);
+  t.enter(command(netns));
+  EXPECT_TRUE(t.shows_all({"3 Reuseport groups", "tcp 127.0.0.1:8443"})) << t.screen();
+  t.press({"3", "Enter"});
+  EXPECT_TRUE(t.shows_all({"2 members", "kt-web[" + std::to_string(b.pid()) + "]"})) << t.screen();
+}
+
 TEST_F(Top, FitsTheWindow) {
   const Netns netns;
   Actor a(netns, "kt-web");
