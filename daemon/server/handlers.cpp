@@ -205,20 +205,26 @@ void sort_by_count(std::vector<model::TimeWaitPort>& ports) {
   });
 }
 
+Reply timewait_reply(const model::TimeWaitTable& table, std::optional<uint64_t> limit,
+                     const SharedContext& context) {
+  auto ports = table.ports;
+  sort_by_count(ports);
+  if (limit && ports.size() > *limit) ports.resize(*limit);
+  return list_reply(list_source(
+      std::move(ports), [context, complete = table.complete](std::string& out, const auto& p) {
+        protocol::append_timewait(out, p, complete, context->names);
+      }));
+}
+
 void get_timewait(const Exchange& x) {
   auto want = wanted(x, Listing::timewait);
   if (!want) return x.answer(error_reply(want.error()));
-  x.context->backend.timewait(std::move(want->filter), [answer = x.answer, context = x.context,
-                                                        limit = want->spec.limit](
-                                                           Result<model::TimeWaitTable> table) {
-    if (!table) return answer(error_reply(table.error()));
-    sort_by_count(table->ports);
-    if (limit && table->ports.size() > *limit) table->ports.resize(*limit);
-    answer(list_reply(list_source(std::move(table->ports), [context, complete = table->complete](
-                                                               std::string& out, const auto& port) {
-      protocol::append_timewait(out, port, complete, context->names);
-    })));
-  });
+  x.context->backend.timewait(std::move(want->filter),
+                              [answer = x.answer, context = x.context, limit = want->spec.limit](
+                                  const Result<model::TimeWaitTable>& table) {
+                                if (!table) return answer(error_reply(table.error()));
+                                answer(timewait_reply(*table, limit, context));
+                              });
 }
 
 void get_ports(const Exchange& x) {

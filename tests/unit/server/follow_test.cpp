@@ -16,10 +16,30 @@ model::Event event(uint64_t id) {
   return e;
 }
 
+// What happened before.
+class Told final : public Source {
+ public:
+  Told(std::vector<model::Event> events, const protocol::Names& names)
+      : events_(std::move(events)), names_(names) {}
+  State fill(std::string& out, size_t slice) override {
+    const size_t enough = out.size() + slice;
+    while (next_ < events_.size() && out.size() < enough)
+      protocol::append_event(out, events_[next_++], names_);
+    return next_ < events_.size() ? State::more : State::done;
+  }
+
+ private:
+  std::vector<model::Event> events_;
+  const protocol::Names& names_;
+  size_t next_ = 0;
+};
+
 class FollowTest : public testing::Test {
  protected:
   FollowSource& follow(std::vector<model::Event> history = {}) {
-    source_ = std::make_unique<FollowSource>(context_, model::Filter{}, std::move(history));
+    source_ = std::make_unique<FollowSource>(context_, model::Filter{});
+    if (!history.empty())
+      source_->set_before(std::make_unique<Told>(std::move(history), context_->names));
     return *source_;
   }
   test::ScriptedBackend backend_;
