@@ -226,7 +226,7 @@ void EventsQuery::start(size_t stretch, Place after) {
 }
 
 void EventsQuery::tell_missing(int64_t before, model::PastPiece& piece) {
-  while (told_ < missing_.size() && missing_[told_].from <= before)
+  while (told_ < missing_.size() && missing_[told_].from < before)
     piece.items.push_back({missing_[told_++], {}});
 }
 
