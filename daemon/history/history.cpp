@@ -21,11 +21,11 @@ namespace {
 using namespace std::chrono_literals;
 using model::Event;
 
-constexpr auto batch_age = 500ms; // of its oldest event, when it is written
+constexpr auto batch_age = 250ms; // of its oldest event, when it is written
 constexpr auto idle_check = 1s;   // is the file still there?
 constexpr size_t crowd = 16'384;  // items that do not wait any longer
 constexpr auto heartbeat = 60s;   // a run with nothing to write says that it lives
-constexpr int nice_level = 5;     // whoever binds comes first
+constexpr int nice_level = 0;     // the event loop comes first, and the host does not wait
 
 size_t size_of(const Item& item) {
   size_t n = sizeof item;
