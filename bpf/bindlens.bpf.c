@@ -18,6 +18,7 @@
 #include "owners.h"
 #include "release.h"
 #include "share.h"
+#include "timewait.h"
 #include "walk.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

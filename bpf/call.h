@@ -11,6 +11,7 @@
 #include "inflight.h"
 #include "socket.h"
 #include "task.h"
+#include "timewait.h"
 #include "walk.h"
 
 /* Takes the requested address apart. `user`: the pointer is the caller's. */
@@ -49,6 +50,10 @@ static __always_inline int call_begin(void* sk, int fd, __u32 type, const void* 
   if (f.old_port) f.flags |= BL_CF_WAS_BOUND;
   if (type != BL_REC_LISTEN) read_request(&f, addr, user);
   if (!user && type != BL_REC_LISTEN) f.flags |= BL_CF_IN_KERNEL;
+  if (type == BL_REC_CONNECT && protocol == IPPROTO_TCP && member) {
+    f.stamp = READ((struct tcp_sock*)member, rx_opt.ts_recent_stamp);
+    f.stamped = READ((struct tcp_sock*)member, rx_opt.ts_recent);
+  }
   inflight_keep(&f);
   return 0;
 }
@@ -103,6 +108,8 @@ static __always_inline void emit_call(const struct inflight* f, void* sk, __u32 
     call = bpf_ktime_get_ns() ^ (id << 40);
     flags |= walk_refused(sk, protocol, contested_port(f), call);
   }
+  if (f->type == BL_REC_BIND && !ret && f->port && protocol == IPPROTO_TCP && bucket_has_others(sk))
+    flags |= BL_CF_TIME_WAIT;
   struct bl_call* r = record_reserve(sizeof(*r), f->type, hook);
   if (!r) return;
   read_sock(&r->sock, sk, protocol, 0);

@@ -132,6 +132,15 @@ static __always_inline void* compat_bucket_of(struct sock_common* sk) {
                   : (void*)READ((struct inet_connection_sock*)sk, icsk_bind_hash);
 }
 
+/* From 6.8: does the bucket of this full socket have other address buckets than its own? */
+static __always_inline bool compat_bucket_has_other_addresses(void* sk) {
+  if (!compat_has_bhash2_owners()) return false;
+  void* tb = READ((struct inet_connection_sock*)sk, icsk_bind_hash);
+  if (!tb) return false;
+  struct hlist_node* first = read_pointer(compat_bucket_head(tb));
+  return first && READ(first, next);
+}
+
 static __always_inline struct inet_hashinfo* compat_tcp_hashinfo(struct sock* sk) {
   struct inet_hashinfo* h = READ(sk, __sk_common.skc_prot, h.hashinfo);
   return h ? h : READ(sk, __sk_common.skc_net.net, ipv4.tcp_death_row.hashinfo);

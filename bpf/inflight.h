@@ -23,6 +23,8 @@ struct inflight {
   __u16 port;
   __u16 pad;
   __u32 scope;
+  __u32 stamp; /* connect: time stamps that the socket had before (tcp_options_received) */
+  __u32 stamped;
   __u8 addr[16];
 };
 
@@ -67,12 +69,15 @@ static __always_inline void inflight_keep(struct inflight* f) {
     __sync_fetch_and_add(&lost[BL_LOSS_INFLIGHT_FULL], 1);
 }
 
-/* The call that this thread began, NULL when none. */
-static __always_inline struct inflight* inflight_find(void) {
-  __u64 thread = bpf_get_current_pid_tgid();
+/* The call that a thread, the calling one, began, NULL when none. */
+static __always_inline struct inflight* inflight_of(__u64 thread) {
   struct inflight* slot = inflight_slot(thread);
   if (slot && slot->thread == thread) return slot;
   return bpf_map_lookup_elem(&inflight_more, &thread);
+}
+
+static __always_inline struct inflight* inflight_find(void) {
+  return inflight_of(bpf_get_current_pid_tgid());
 }
 
 static __always_inline void inflight_end(struct inflight* f) {

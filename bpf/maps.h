@@ -72,6 +72,14 @@ struct {
   __type(value, struct bl_member);
 } member_rows SEC(".maps");
 
+/* By port, and of all ports: what is counted whether it is told or not. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, BL_PORT_COUNTS);
+  __type(key, struct bl_port_key);
+  __type(value, struct bl_port_counts);
+} port_counts SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, 1);
@@ -99,11 +107,17 @@ volatile __u32 wake_bytes = 1024 * 1024;
 /* Jiffies per second, once the daemon has worked it out; 0 before. */
 volatile __u32 jiffies_per_second = 0;
 
+/* Of all ports, and what is in these sums alone, because port_counts is full. */
+__u64 all_reuses[BL_REUSE_KINDS] = {};
+__u64 all_linger_zero = 0;
+__u64 uncounted = 0;
+
 /* Set before load: which hooks are attached, so that no event is told twice. */
 const volatile bool release_by_state = false;      /* TCP releases are seen as state changes */
 const volatile bool in_kernel_by_cgroup = false;   /* binds without a system call, by post_bind */
 const volatile bool children_unmarked = false;     /* no cgroup hooks: cookies mark nothing */
 const volatile bool count_queued_ready = false;    /* connections queued, by sk_data_ready */
 const volatile bool count_datagrams_ready = false; /* datagrams, by sk_data_ready */
+const volatile bool count_linger_zero = false;     /* closes with RST, by state changes */
 
 #endif /* BINDLENS_MAPS_H */

@@ -64,6 +64,7 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tp_state, struct sock* sk, int old_state, int new_state) {
   if (new_state != TCP_CLOSE) return 0;
   if (READ(sk, sk_protocol) != IPPROTO_TCP) return 0;
+  if (count_linger_zero) note_linger_zero(sk, old_state);
   return tcp_closed(sk, old_state);
 }
 

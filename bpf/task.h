@@ -5,6 +5,24 @@
 
 #include "maps.h"
 
+/*
+ * A program of type sockops may not ask for the caller, before 6.10: it reads all of
+ * that where it lies.
+ */
+static __always_inline __u64 thread_of(struct task_struct* task) {
+  return (__u64)READ(task, tgid) << 32 | (__u32)READ(task, pid);
+}
+
+static __always_inline void read_task_of(struct bl_task* out, struct task_struct* task) {
+  out->cgroup = READ(task, cgroups, dfl_cgrp, kn, id);
+  out->start_time = READ(task, group_leader, start_boottime);
+  out->pid = READ(task, tgid);
+  out->tid = READ(task, pid);
+  out->uid = READ(task, cred, euid.val);
+  out->pad = 0;
+  READ_INTO(&out->comm, task, comm);
+}
+
 static __always_inline void read_task(struct bl_task* out) {
   struct task_struct* task = (void*)bpf_get_current_task();
   __u64 id = bpf_get_current_pid_tgid();

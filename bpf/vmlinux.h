@@ -25,9 +25,11 @@
 #define EADDRINUSE 98
 #define EADDRNOTAVAIL 99
 #define EAGAIN 11
+#define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_TIME_WAIT 6
 #define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
 #define TCP_LISTEN 10
 
 typedef _Bool bool;
@@ -159,6 +161,7 @@ struct sock {
   struct {
     atomic_t rmem_alloc;
   } sk_backlog;
+  unsigned char sk_shutdown;
   unsigned long sk_lingertime;
   struct sock_reuseport* sk_reuseport_cb;
   struct socket* sk_socket;
@@ -169,7 +172,13 @@ struct inet_sock {
   __be16 inet_sport;
 };
 
+struct tcp_options_received {
+  int ts_recent_stamp;
+  __u32 ts_recent;
+};
+
 struct tcp_sock {
+  struct tcp_options_received rx_opt;
   bool is_mptcp;
 };
 
@@ -190,6 +199,10 @@ struct inet_timewait_sock {
   volatile unsigned char tw_substate;
   struct timer_list tw_timer;
   struct inet_bind_bucket* tw_tb;
+};
+
+struct tcp_timewait_sock {
+  int tw_ts_recent_stamp;
 };
 
 struct inode {
@@ -255,8 +268,22 @@ struct cred {
   kuid_t euid;
 };
 
+struct kernfs_node {
+  __u64 id;
+};
+
+struct cgroup {
+  struct kernfs_node* kn;
+};
+
+struct css_set {
+  struct cgroup* dfl_cgrp;
+};
+
 struct task_struct {
   void* stack;
+  struct css_set* cgroups;
+  char comm[16];
   const struct cred* cred;
   int pid;
   int tgid;

@@ -134,7 +134,7 @@ void DaemonBackend::audit(AuditQuery query, Done<std::vector<model::Finding>> do
 
 void DaemonBackend::timewait(model::Filter filter, Done<model::TimeWaitTable> done) {
   core_.catch_up();
-  done(read_timewait(core_, filter));
+  done(read_timewait(core_, session_, filter));
 }
 
 void DaemonBackend::reuseport(model::Filter filter, Done<std::vector<model::JudgedGroup>> done) {

@@ -21,6 +21,7 @@ constexpr int max_turns = 4;
 // One failure can have every TIME_WAIT socket of a busy server in its way.
 constexpr size_t max_kept_blockers = 256;
 constexpr size_t max_waiting_refusals = 8192;
+constexpr size_t max_bound_over = 4096;
 constexpr size_t crowd = 16; // refusals waiting
 constexpr MonoNs searched_max_age = 250'000'000;
 // Walks because a search had failed take a tenth of the time, some of it in advance.
@@ -41,6 +42,11 @@ Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableS
       tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
                         [this](model::Event e) { publish(std::move(e)); },
                         [this](model::RefusedCall r) { take_refusal(std::move(r)); },
+                        [this](model::TimeWaitReuse r) { tell_reuse(std::move(r)); },
+                        [this](const model::Socket& s, MonoNs time, model::ProcessRef p) {
+                          if (bound_over_.size() < max_bound_over)
+                            bound_over_.push_back({s, time, std::move(p)});
+                        },
                         [this](const model::Binding& b) { dead_binders_.note(b); }}),
       sweeper_(io, session), io_(io), ring_(io, ::dup(session.ring_fd())), poll_timer_(io),
       verify_timer_(io), verify_interval_s_(options.verify_interval_s) {}
@@ -122,6 +128,7 @@ bool Core::drain_all() {
 void Core::catch_up() {
   if (drain_all()) note_losses();
   if (resync_due_ && !walking_) resync();
+  if (!walking_) look_below_binds();
   diagnose_waiting();
 }
 
@@ -197,6 +204,43 @@ std::shared_ptr<void> Core::subscribe(EventSink sink) {
   sinks_.push_back(std::move(sink));
   // The list never moves its elements, so the position is a name for good.
   return {nullptr, [this, at = std::prev(sinks_.end())](void*) { sinks_.erase(at); }};
+}
+
+// --- TIME_WAIT ----------------------------------------------------------------
+
+void Core::tell_reuse(model::TimeWaitReuse r) {
+  reuses_.add(r);
+  model::Event e;
+  e.time = r.time;
+  e.type = model::EventType::timewait_reuse;
+  e.socket = r.socket;
+  e.process = r.process;
+  e.reuse = std::make_shared<const model::TimeWaitReuse>(std::move(r));
+  publish(std::move(e));
+}
+
+// The kernel side saw that there were others in the bucket; whether TIME_WAIT sockets
+// of that address are among them is read now. They last for a minute.
+void Core::look_below_binds() {
+  for (auto waiting = std::exchange(bound_over_, {}); BoundOver & b : waiting) {
+    kernel::WalkRequest request{{model::Proto::tcp}, b.socket.local.port, b.socket.netns};
+    request.files = false;
+    request.timewait = true;
+    uint64_t below = 0;
+    const auto whole = source_.for_each(request, [&](const model::Bucket& bucket) {
+      below += static_cast<uint64_t>(std::ranges::count_if(
+          bucket.sockets, [&](const model::Socket& s) { return model::lies_below(b.socket, s); }));
+    });
+    if (!whole || below == 0) continue;
+    model::TimeWaitReuse r;
+    r.time = b.time;
+    r.kind = model::ReuseKind::bind;
+    r.socket = b.socket;
+    r.process = std::move(b.process);
+    r.sockets = below;
+    if (bind_reuses_.count(b.socket.netns, b.socket.local.port, b.time, r.left_out))
+      tell_reuse(std::move(r));
+  }
 }
 
 // --- refusals -----------------------------------------------------------------

@@ -76,6 +76,7 @@ class Core {
   [[nodiscard]] const model::FailureLog& failures() const { return failures_; }
   [[nodiscard]] const model::DeadBinders& dead_binders() const { return dead_binders_; }
   [[nodiscard]] const model::RecentReuses& reuses() const { return reuses_; }
+  [[nodiscard]] const model::BindReuses& bind_reuses() const { return bind_reuses_; }
   [[nodiscard]] kernel::ProcessCache& processes() { return processes_; }
   [[nodiscard]] kernel::TableSource& source() const { return source_; }
   [[nodiscard]] Sweeper& sweeper() { return sweeper_; }
@@ -94,6 +95,13 @@ class Core {
     model::PortView view;
   };
 
+  // A bind that may have gone over TIME_WAIT sockets: the bucket tells.
+  struct BoundOver {
+    model::Socket socket;
+    MonoNs time = 0;
+    model::ProcessRef process;
+  };
+
   // A diagnosis that waits for the processes behind its blockers.
   struct InProgress {
     std::shared_ptr<Diagnosis> diagnosis;
@@ -109,6 +117,8 @@ class Core {
   void note_losses();
   void resync();
   void take_refusal(model::RefusedCall refused);
+  void tell_reuse(model::TimeWaitReuse reuse);
+  void look_below_binds();
   void diagnose_waiting();
   void add_releases(model::Failure& failure);
   void diagnose(model::RefusedCall refused);
@@ -138,6 +148,8 @@ class Core {
   Health health_;
 
   std::deque<model::RefusedCall> refused_;
+  std::deque<BoundOver> bound_over_;
+  model::BindReuses bind_reuses_;
   Searched searched_;
   MonoNs searches_paid_until_ = 0;
   std::list<InProgress> in_progress_; // oldest first

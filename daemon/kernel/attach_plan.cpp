@@ -93,6 +93,23 @@ const std::vector<HookSpec>& specs() {
        {{"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
        "a listener that shuts down is shown as listening until the next walk",
        true},
+      {"timewait-connect",
+       {{"trampoline", {fentry("fx_twsk_unique", "tcp_twsk_unique")}},
+        cgroup({{"cg_connecting", "sock_ops"}})},
+       "connects that take over a TIME_WAIT socket are not told of"},
+      {"timewait-syn",
+       {{"trampoline",
+         {fentry("fx_timewait_segment", "tcp_timewait_state_process"),
+          fentry("fe_timewait_end", "inet_twsk_deschedule_put")}},
+        {"kprobe",
+         {{"kp_timewait_segment", Kind::kprobe, "tcp_timewait_state_process"},
+          {"kp_timewait_answer", Kind::kretprobe, "tcp_timewait_state_process"},
+          {"kp_timewait_end", Kind::kprobe, "inet_twsk_deschedule_put"}}}},
+       "connections of a peer that take over a TIME_WAIT socket here are not told of"},
+      {"linger-zero",
+       {{"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
+       "closes with SO_LINGER of 0 s are not counted",
+       true},
       {"mark",
        {cgroup({{"cg_connect4", "connect4"},
                 {"cg_connect6", "connect6"},
@@ -254,6 +271,7 @@ AttachPlan make_attach_plan(const KernelFacts& facts, const AttachWishes& wishes
   plan.tier_reason = tier_reason(facts, wishes, plan.tier);
   plan.release_by_state = plan.find("tcp-release")->route == "tracepoint";
   plan.in_kernel_by_cgroup = plan.find("bind-in-kernel")->route == "cgroup";
+  plan.count_linger_zero = plan.find("linger-zero")->attached;
   plan.children_unmarked = !plan.find("mark")->attached;
   plan.count_queued_ready = plan.find("reuseport-queue")->route == "tracepoint";
   plan.count_datagrams_ready = plan.find("reuseport-datagrams")->route == "tracepoint";

@@ -164,6 +164,7 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
   object.rodata->children_unmarked = plan.children_unmarked;
   object.rodata->count_queued_ready = plan.count_queued_ready;
   object.rodata->count_datagrams_ready = plan.count_datagrams_ready;
+  object.rodata->count_linger_zero = plan.count_linger_zero;
   object.data->wake_bytes = ring_size(options.ring_bytes) / 8;
 }
 
@@ -327,6 +328,30 @@ uint64_t Session::skipped_runs() const {
 uint64_t Session::uncounted() const {
   if (!has_programs()) return 0;
   return recursion_misses(impl_->counting) + object_->bss->shares_lost;
+}
+
+std::vector<Session::PortCounts> Session::port_counts() const {
+  if (!has_programs()) return {};
+  std::vector<PortCounts> all;
+  const int map = ::bpf_map__fd(object_->maps.port_counts);
+  PortCounts one;
+  const bl_port_key* previous = nullptr;
+  bl_port_key at{};
+  while (all.size() < BL_PORT_COUNTS && ::bpf_map_get_next_key(map, previous, &one.port) == 0) {
+    if (::bpf_map_lookup_elem(map, &one.port, &one.counts) == 0) all.push_back(one);
+    at = one.port;
+    previous = &at;
+  }
+  return all;
+}
+
+Session::AllCounts Session::all_counts() const {
+  if (!has_programs()) return {};
+  AllCounts all;
+  std::copy_n(object_->bss->all_reuses, BL_REUSE_KINDS, all.counts.reuses);
+  all.counts.linger_zero = object_->bss->all_linger_zero;
+  all.uncounted = object_->bss->uncounted;
+  return all;
 }
 
 std::vector<ProgramStats> Session::program_stats() const {

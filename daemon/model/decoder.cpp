@@ -88,6 +88,18 @@ std::expected<ReleaseRecord, DecodeError> decode_release(std::span<const std::by
                        raw.h.type == BL_REC_STATE};
 }
 
+std::expected<ReuseRecord, DecodeError> decode_reuse(std::span<const std::byte> bytes) {
+  const auto raw = load<bl_reuse>(bytes);
+  const bool known = raw.kind == BL_REUSE_CONNECT || raw.kind == BL_REUSE_SYN;
+  if (!known || !valid_socket(raw.sock)) return std::unexpected(DecodeError::bad_field);
+  return ReuseRecord{raw.h.time,
+                     raw.kind,
+                     to_socket(raw.sock),
+                     to_task(raw.task),
+                     (raw.flags & BL_RF_TIMESTAMPS) != 0,
+                     raw.left_out};
+}
+
 size_t size_of(uint8_t type) {
   switch (type) {
   case BL_REC_BIND:
@@ -99,6 +111,8 @@ size_t size_of(uint8_t type) {
     return sizeof(bl_release);
   case BL_REC_HOLDER:
     return sizeof(bl_holder);
+  case BL_REC_REUSE:
+    return sizeof(bl_reuse);
   default:
     return 0;
   }
@@ -243,6 +257,10 @@ std::expected<Record, DecodeError> decode(std::span<const std::byte> bytes) {
   } else if (h.type == BL_REC_HOLDER) {
     const auto raw = load<bl_holder>(bytes);
     record.body = HolderRecord{raw.call, raw.row};
+  } else if (h.type == BL_REC_REUSE) {
+    auto reuse = decode_reuse(bytes);
+    if (!reuse) return std::unexpected(reuse.error());
+    record.body = *std::move(reuse);
   } else {
     auto call = decode_call(bytes);
     if (!call) return std::unexpected(call.error());

@@ -109,6 +109,47 @@ std::vector<TimeWaitPort> TimeWaitGroups::take() {
   return std::exchange(ports_, {});
 }
 
+bool lies_below(const Socket& bound, const Socket& timewait) {
+  const Address& a = bound.local.addr;
+  const Address& b = timewait.local.addr;
+  if (bound.dev != 0 && timewait.dev != 0 && bound.dev != timewait.dev) return false;
+  const auto v4 = b.as_v4();
+  if (a == Address::any(Family::inet6)) return !v4 || !bound.is(SocketFlag::v6only);
+  if (a.is_wildcard()) return v4.has_value();
+  return a == b || (v4 && a.as_v4() == v4);
+}
+
+bool BindReuses::count(uint32_t netns, uint16_t port, MonoNs time, uint64_t& left_out) {
+  constexpr MonoNs second = 1'000 * ms;
+  ++all_;
+  const uint64_t key = uint64_t{netns} << 16 | port;
+  if (by_port_.size() < ports || by_port_.contains(key))
+    ++by_port_[key];
+  else
+    ++uncounted_;
+  if (since_ == 0 || time - since_ >= second) {
+    since_ = time;
+    told_ = 0;
+  }
+  if (told_ >= told_per_second) {
+    ++left_out_;
+    return false;
+  }
+  ++told_;
+  left_out = std::exchange(left_out_, 0);
+  return true;
+}
+
+uint64_t BindReuses::of(uint32_t netns, uint16_t port) const {
+  const auto it = by_port_.find(uint64_t{netns} << 16 | port);
+  return it == by_port_.end() ? 0 : it->second;
+}
+
+void BindReuses::for_each(const std::function<void(uint32_t, uint16_t, uint64_t)>& visit) const {
+  for (const auto& [key, n] : by_port_)
+    visit(static_cast<uint32_t>(key >> 16), static_cast<uint16_t>(key), n);
+}
+
 void RecentReuses::add(const TimeWaitReuse& r) {
   reuses_.push_back(r);
   if (reuses_.size() > capacity) reuses_.pop_front();

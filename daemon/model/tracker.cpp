@@ -48,6 +48,18 @@ void Tracker::apply(const HolderRecord& holder) {
   }
 }
 
+void Tracker::apply(const ReuseRecord& reuse) {
+  if (!sinks_.reused) return;
+  TimeWaitReuse r;
+  r.time = reuse.time;
+  r.kind = reuse.kind == BL_REUSE_SYN ? ReuseKind::syn : ReuseKind::connect;
+  r.socket = reuse.socket;
+  if (reuse.task.pid != 0) r.process = sinks_.process(reuse.task);
+  r.harmless = reuse.timestamps;
+  r.left_out = reuse.left_out;
+  sinks_.reused(std::move(r));
+}
+
 void Tracker::apply(CallRecord& call) {
   ProcessRef process = sinks_.process(call.task);
   if (is_refused(call))
@@ -70,6 +82,8 @@ void Tracker::succeeded(CallRecord& call, ProcessRef process) {
   e.bound_by = known != nullptr && by == BoundBy::unknown ? known->bound_by : by;
   e.process = process;
   e.socket = call.socket;
+  if ((call.flags & BL_CF_TIME_WAIT) != 0 && sinks_.bound_over)
+    sinks_.bound_over(call.socket, call.time, process);
   table_.acquire(call.socket, call.time, by, std::move(process));
   sinks_.event(std::move(e));
 }

@@ -30,7 +30,7 @@ typedef int bl_s32;
 typedef unsigned long long bl_u64;
 #endif
 
-#define BL_RECORD_VERSION 1
+#define BL_RECORD_VERSION 2
 #define BL_COMM_LEN 16
 
 enum bl_record_type {
@@ -40,6 +40,7 @@ enum bl_record_type {
   BL_REC_RELEASE = 4, /* struct bl_release: a socket gave its port back */
   BL_REC_STATE = 5,   /* struct bl_release: a listener stopped listening and keeps its port */
   BL_REC_HOLDER = 6,  /* struct bl_holder: one row of the walk made inside a refused call */
+  BL_REC_REUSE = 7,   /* struct bl_reuse: a TIME_WAIT socket was taken over */
 };
 
 /* Which kind of program wrote the record. */
@@ -125,6 +126,7 @@ enum bl_call_flag {
   BL_CF_WAS_BOUND = 1u << 3,  /* the socket had a port before the call */
   BL_CF_NO_ADDRESS = 1u << 4, /* the address given could not be read, or is of another family */
   BL_CF_IN_KERNEL = 1u << 5,  /* not through a system call: io_uring or the kernel itself */
+  BL_CF_TIME_WAIT = 1u << 6,  /* bind: TIME_WAIT sockets may hold the port too: look at the bucket */
 };
 
 /* A bind, listen or connect that ended. 224 bytes. */
@@ -141,6 +143,38 @@ struct bl_call {
   bl_u32 req_scope; /* sin6_scope_id */
   bl_u8 req_addr[16];
 };
+
+enum bl_reuse_kind {
+  BL_REUSE_CONNECT = 1, /* connect() took over the five-tuple: tcp_twsk_unique() */
+  BL_REUSE_SYN = 2,     /* a SYN ended it and goes to the listener: TCP_TW_SYN */
+};
+#define BL_REUSE_KINDS 3
+
+enum bl_reuse_flag {
+  BL_RF_TIMESTAMPS = 1u << 0, /* the dead connection used TCP timestamps */
+};
+
+/* A TIME_WAIT socket taken over. A bind over some has BL_CF_TIME_WAIT instead. 200 bytes. */
+struct bl_reuse {
+  struct bl_header h;
+  struct bl_sock sock; /* connect: the new socket; syn: the one that ended */
+  struct bl_task task; /* connect: who called; syn: all zero */
+  bl_u32 kind;         /* enum bl_reuse_kind */
+  bl_u32 flags;        /* enum bl_reuse_flag */
+  bl_u64 left_out;     /* of this kind, on this cpu, not told since the last that was */
+};
+
+/* What is counted of each port, told or not. */
+struct bl_port_key {
+  bl_u32 netns;
+  bl_u16 port;
+  bl_u16 pad;
+};
+struct bl_port_counts {
+  bl_u64 reuses[BL_REUSE_KINDS]; /* by enum bl_reuse_kind; 0 is not used */
+  bl_u64 linger_zero;            /* closed with SO_LINGER of 0 s */
+};
+#define BL_PORT_COUNTS 16384 /* ports */
 
 /* A port given back, or a listener that became an idle bound socket. 64 bytes. */
 struct bl_release {
@@ -369,6 +403,7 @@ BL_STATIC_ASSERT(sizeof(struct bl_sock) == 104, "bl_sock");
 BL_STATIC_ASSERT(sizeof(struct bl_task) == 48, "bl_task");
 BL_STATIC_ASSERT(sizeof(struct bl_call) == 224, "bl_call");
 BL_STATIC_ASSERT(sizeof(struct bl_release) == 64, "bl_release");
+BL_STATIC_ASSERT(sizeof(struct bl_reuse) == 200, "bl_reuse");
 BL_STATIC_ASSERT(sizeof(struct bl_bucket) == 104, "bl_bucket");
 BL_STATIC_ASSERT(sizeof(struct bl_row) == 112, "bl_row");
 BL_STATIC_ASSERT(sizeof(struct bl_holder) == 152, "bl_holder");

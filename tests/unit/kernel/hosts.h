@@ -24,7 +24,8 @@ inline KernelFacts host_with_everything() {
   f.loop_helper = f.direct_loads = true;
   for (const Attachment& a : kernel::all_attachments()) {
     if (a.kind == Attachment::Kind::trampoline) f.trampolines.insert(a.target);
-    if (a.kind == Attachment::Kind::kprobe) f.kprobes.insert(a.target);
+    if (a.kind == Attachment::Kind::kprobe || a.kind == Attachment::Kind::kretprobe)
+      f.kprobes.insert(a.target);
     if (a.kind == Attachment::Kind::tracepoint) f.tracepoints.insert(a.target);
     if (a.kind == Attachment::Kind::btf_tracepoint) f.btf_tracepoints.insert(a.target);
   }
@@ -94,6 +95,9 @@ inline const Routes best_routes = {{"bind", "trampoline"},
                                    {"tcp-release", "trampoline"},
                                    {"udp-release", "trampoline"},
                                    {"stop-listening", "tracepoint"},
+                                   {"timewait-connect", "trampoline"},
+                                   {"timewait-syn", "trampoline"},
+                                   {"linger-zero", "tracepoint"},
                                    {"mark", "cgroup"},
                                    {"reuseport-select", "trampoline"},
                                    {"reuseport-accept", "trampoline"},
@@ -111,7 +115,9 @@ inline const Routes kprobe_routes = changed(best_routes, {{"bind", "kprobe"},
                                                           {"reuseport-select", "kprobe"},
                                                           {"reuseport-accept", "tracepoint"},
                                                           {"reuseport-queue", "kprobe"},
-                                                          {"reuseport-migrate", ""}});
+                                                          {"reuseport-migrate", ""},
+                                                          {"timewait-connect", "cgroup"},
+                                                          {"timewait-syn", "kprobe"}});
 
 inline const Routes tracepoint_routes = changed(best_routes, {{"bind", "tracepoint"},
                                                               {"listen", "tracepoint"},
@@ -123,6 +129,8 @@ inline const Routes tracepoint_routes = changed(best_routes, {{"bind", "tracepoi
                                                               {"reuseport-select", ""},
                                                               {"reuseport-accept", "tracepoint"},
                                                               {"reuseport-queue", "tracepoint"},
-                                                              {"reuseport-migrate", ""}});
+                                                              {"reuseport-migrate", ""},
+                                                              {"timewait-connect", "cgroup"},
+                                                              {"timewait-syn", ""}});
 
 } // namespace bindlens::test

@@ -22,6 +22,7 @@ const std::vector<Bytes>& seeds() {
                                          bytes_of(raw_call(BL_REC_CONNECT)),
                                          bytes_of(raw_release()),
                                          bytes_of(raw_release(BL_REC_STATE)),
+                                         bytes_of(raw_reuse()),
                                          bytes_of(raw_holder(socket_row())),
                                          bytes_of(raw_holder(tcp_bucket_row(80))),
                                          bytes_of(raw_holder(udp_slot_row(3)))};
@@ -71,6 +72,7 @@ class Mutator {
 size_t size_of_type(int type) {
   if (type >= BL_REC_BIND && type <= BL_REC_CONNECT) return sizeof(bl_call);
   if (type == BL_REC_RELEASE || type == BL_REC_STATE) return sizeof(bl_release);
+  if (type == BL_REC_REUSE) return sizeof(bl_reuse);
   return type == BL_REC_HOLDER ? sizeof(bl_holder) : 0;
 }
 
@@ -84,7 +86,10 @@ void expect_honest(const Bytes& bytes, const Record& r) {
   ASSERT_EQ(h.size, size_of_type(h.type));
   ASSERT_EQ(r.cpu, h.cpu);
   ASSERT_EQ(r.seq, h.seq);
-  const size_t body = h.type <= BL_REC_CONNECT ? 0u : h.type == BL_REC_HOLDER ? 2u : 1u;
+  const size_t body = h.type <= BL_REC_CONNECT  ? 0u
+                      : h.type == BL_REC_HOLDER ? 2u
+                      : h.type == BL_REC_REUSE  ? 3u
+                                                : 1u;
   ASSERT_EQ(r.body.index(), body);
   if (const auto* call = std::get_if<CallRecord>(&r.body)) {
     ASSERT_LE(call->task.comm.size(), size_t{BL_COMM_LEN});

@@ -31,7 +31,8 @@ Body body_of(const Raw& raw) {
 std::vector<std::vector<std::byte>> one_of_each() {
   return {bytes_of(raw_call(BL_REC_BIND)),     bytes_of(raw_call(BL_REC_LISTEN)),
           bytes_of(raw_call(BL_REC_CONNECT)),  bytes_of(raw_release(BL_REC_RELEASE)),
-          bytes_of(raw_release(BL_REC_STATE)), bytes_of(raw_holder(socket_row()))};
+          bytes_of(raw_release(BL_REC_STATE)), bytes_of(raw_holder(socket_row())),
+          bytes_of(test::raw_reuse())};
 }
 
 TEST(Decoder, ReadsEveryMemberOfASocket) {
@@ -101,6 +102,25 @@ TEST(Decoder, ReadsARelease) {
   EXPECT_EQ(r.pid, 4121u);
   EXPECT_FALSE(r.stopped_listening);
   EXPECT_TRUE(body_of<ReleaseRecord>(raw_release(BL_REC_STATE)).stopped_listening);
+}
+
+TEST(Decoder, ReadsAReuse) {
+  const auto connect = body_of<ReuseRecord>(test::raw_reuse());
+  EXPECT_EQ(connect.kind, BL_REUSE_CONNECT);
+  EXPECT_EQ(connect.socket.cookie, 4711u);
+  EXPECT_EQ(connect.task.pid, 4121u);
+  EXPECT_TRUE(connect.timestamps);
+  EXPECT_EQ(connect.left_out, 12u);
+  bl_reuse raw = test::raw_reuse(BL_REUSE_SYN);
+  raw.flags = 0;
+  const auto syn = body_of<ReuseRecord>(raw);
+  EXPECT_EQ(syn.kind, BL_REUSE_SYN);
+  EXPECT_EQ(syn.task.pid, 0u);
+  EXPECT_FALSE(syn.timestamps);
+  for (const bl_u32 unknown : {0u, 3u, 77u}) {
+    raw.kind = unknown;
+    EXPECT_EQ(decode(bytes_of(raw)).error(), DecodeError::bad_field) << unknown;
+  }
 }
 
 TEST(Decoder, ReadsAHolder) {
@@ -192,7 +212,7 @@ TEST(Decoder, RefusesASizeThatIsNotTheOneOfTheType) {
 }
 
 TEST(Decoder, RefusesOtherVersionsBeforeAnythingElse) {
-  for (const bl_u16 version : {bl_u16{0}, bl_u16{2}, bl_u16{0x0100}, bl_u16{0xffff}}) {
+  for (const bl_u16 version : {bl_u16{0}, bl_u16{1}, bl_u16{0x0100}, bl_u16{0xffff}}) {
     bl_call raw = raw_call();
     raw.h.version = version;
     raw.h.type = 0;
@@ -202,7 +222,7 @@ TEST(Decoder, RefusesOtherVersionsBeforeAnythingElse) {
 }
 
 TEST(Decoder, RefusesUnknownTypes) {
-  for (const int type : {0, 7, 255}) {
+  for (const int type : {0, 8, 255}) {
     bl_call raw = raw_call();
     raw.h.type = static_cast<bl_u8>(type);
     EXPECT_EQ(error_of(raw), DecodeError::unknown_type) << type;

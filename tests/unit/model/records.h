@@ -86,6 +86,17 @@ inline bl_call raw_call(bl_record_type type = BL_REC_BIND) {
   return c;
 }
 
+inline bl_reuse raw_reuse(bl_reuse_kind kind = BL_REUSE_CONNECT) {
+  bl_reuse r{};
+  r.h = header(BL_REC_REUSE, sizeof r);
+  r.sock = raw_socket();
+  if (kind == BL_REUSE_CONNECT) r.task = raw_task();
+  r.kind = kind;
+  r.flags = BL_RF_TIMESTAMPS;
+  r.left_out = 12;
+  return r;
+}
+
 inline bl_release raw_release(bl_record_type type = BL_REC_RELEASE) {
   bl_release r{};
   r.h = header(type, sizeof r);

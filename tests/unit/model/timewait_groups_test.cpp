@@ -138,6 +138,72 @@ TEST(DeadBinders, ForgetTheOldestAndKeepTheLast) {
     ASSERT_TRUE(dead.of_socket(cookie)) << cookie;
 }
 
+Socket bound_to(const Address& a, bool v6only = false) {
+  Socket s;
+  s.local = {a, 80};
+  s.flags.set(SocketFlag::v6only, v6only);
+  return s;
+}
+
+TEST(LiesBelow, FollowsTheOverlapOfAddresses) {
+  const Address v4 = Address::v4(127, 0, 0, 1);
+  const Address other = Address::v4(127, 0, 0, 2);
+  const Address v6 = *parse_address("::1");
+  const Address mapped = *parse_address("::ffff:127.0.0.1");
+  const Address any4 = Address::any(Family::inet);
+  const Address any6 = Address::any(Family::inet6);
+  const auto below = [](const Socket& bound, const Address& a) {
+    Socket tw = timewait(80, 1);
+    tw.local.addr = a;
+    return lies_below(bound, tw);
+  };
+  for (const Address& a : {v4, mapped}) {
+    EXPECT_TRUE(below(bound_to(v4), a));
+    EXPECT_TRUE(below(bound_to(mapped), a));
+    EXPECT_TRUE(below(bound_to(any4), a));
+    EXPECT_TRUE(below(bound_to(any6), a));
+    EXPECT_FALSE(below(bound_to(any6, true), a));
+    EXPECT_FALSE(below(bound_to(other), a));
+    EXPECT_FALSE(below(bound_to(v6), a));
+  }
+  EXPECT_TRUE(below(bound_to(v6), v6));
+  EXPECT_TRUE(below(bound_to(any6, true), v6));
+  EXPECT_FALSE(below(bound_to(any4), v6));
+  Socket on_device = bound_to(v4);
+  on_device.dev = 1;
+  EXPECT_TRUE(below(on_device, v4));
+  Socket tw = timewait(80, 1);
+  tw.dev = 2;
+  EXPECT_FALSE(lies_below(on_device, tw));
+}
+
+TEST(BindReuses, CountAllAndTellSome) {
+  BindReuses reuses;
+  uint64_t left_out = 7;
+  for (uint64_t i = 0; i < BindReuses::told_per_second; ++i)
+    ASSERT_TRUE(reuses.count(netns, 80, now, left_out));
+  EXPECT_EQ(left_out, 0u);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_FALSE(reuses.count(netns, 80, now + second / 2, left_out));
+  EXPECT_TRUE(reuses.count(netns, 443, now + second, left_out));
+  EXPECT_EQ(left_out, 3u);
+  EXPECT_TRUE(reuses.count(netns, 443, now + second, left_out));
+  EXPECT_EQ(left_out, 0u) << "told once";
+  EXPECT_EQ(reuses.all(), BindReuses::told_per_second + 5);
+  EXPECT_EQ(reuses.of(netns, 80), BindReuses::told_per_second + 3);
+  EXPECT_EQ(reuses.of(netns, 443), 2u);
+  EXPECT_EQ(reuses.of(netns + 1, 443), 0u);
+}
+
+TEST(BindReuses, AreBoundedAndSayWhatIsMissing) {
+  BindReuses reuses;
+  uint64_t left_out = 0;
+  for (uint32_t i = 0; i < BindReuses::ports + 5; ++i)
+    (void)reuses.count(i, 80, now, left_out);
+  EXPECT_EQ(reuses.uncounted(), 5u);
+  EXPECT_EQ(reuses.all(), BindReuses::ports + 5);
+}
+
 TEST(RecentReuses, KeepsTheLastOfEachPort) {
   RecentReuses recent;
   for (MonoNs t = 1; t <= 20; ++t) {

@@ -61,6 +61,7 @@ struct AttachPlan {
   bool children_unmarked = false;
   bool count_queued_ready = false;
   bool count_datagrams_ready = false;
+  bool count_linger_zero = false;
 
   [[nodiscard]] const PlannedHook* find(std::string_view name) const;
 };

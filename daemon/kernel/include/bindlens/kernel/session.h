@@ -65,6 +65,18 @@ class Session {
   // Records lost since the start, over all reasons, skipped runs among them.
   [[nodiscard]] uint64_t lost() const;
   [[nodiscard]] std::vector<ProgramStats> program_stats() const;
+  // What is counted by port since the start.
+  struct PortCounts {
+    bl_port_key port{};
+    bl_port_counts counts{};
+  };
+  [[nodiscard]] std::vector<PortCounts> port_counts() const;
+  // Of all ports; `uncounted` of them are in no port's counts.
+  struct AllCounts {
+    bl_port_counts counts{};
+    uint64_t uncounted = 0;
+  };
+  [[nodiscard]] AllCounts all_counts() const;
 
   // Only where has_programs().
   [[nodiscard]] bindlens_bpf& object() { return *object_; }

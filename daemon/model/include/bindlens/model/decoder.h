@@ -52,10 +52,20 @@ struct HolderRecord {
   bl_row row{};
 };
 
+// A TIME_WAIT socket that was taken over by a connect or a SYN.
+struct ReuseRecord {
+  MonoNs time = 0;
+  uint32_t kind = 0; // enum bl_reuse_kind
+  Socket socket;
+  TaskInfo task; // pid 0: nobody's call
+  bool timestamps = false;
+  uint64_t left_out = 0;
+};
+
 struct Record {
   uint32_t cpu = 0;
   uint64_t seq = 0;
-  std::variant<CallRecord, ReleaseRecord, HolderRecord> body;
+  std::variant<CallRecord, ReleaseRecord, HolderRecord, ReuseRecord> body;
 };
 
 enum class DecodeError { too_short, wrong_size, unknown_version, unknown_type, bad_field };

@@ -55,6 +55,31 @@ class TimeWaitGroups {
   boost::unordered_flat_map<Key, size_t, KeyHash> index_;
 };
 
+// Is the TIME_WAIT socket one that the bound socket went over: do their addresses overlap?
+[[nodiscard]] bool lies_below(const Socket& bound, const Socket& timewait);
+
+// Binds over TIME_WAIT: all are counted, and not all are told.
+class BindReuses {
+ public:
+  static constexpr uint64_t told_per_second = 50;
+  static constexpr size_t ports = 16'384; // counted one by one
+
+  // True: tell it; `left_out` were not since the last that was.
+  [[nodiscard]] bool count(uint32_t netns, uint16_t port, MonoNs time, uint64_t& left_out);
+  [[nodiscard]] uint64_t all() const { return all_; }
+  [[nodiscard]] uint64_t uncounted() const { return uncounted_; }
+  [[nodiscard]] uint64_t of(uint32_t netns, uint16_t port) const;
+  void for_each(const std::function<void(uint32_t netns, uint16_t port, uint64_t n)>& visit) const;
+
+ private:
+  boost::unordered_flat_map<uint64_t, uint64_t> by_port_; // namespace and port
+  uint64_t all_ = 0;
+  uint64_t uncounted_ = 0;
+  MonoNs since_ = 0;
+  uint64_t told_ = 0;
+  uint64_t left_out_ = 0;
+};
+
 // The last reuses that were told of.
 class RecentReuses {
  public:

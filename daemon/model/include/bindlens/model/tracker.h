@@ -27,6 +27,9 @@ class Tracker {
     std::function<ProcessRef(const TaskInfo&)> process; // who called; never null
     std::function<void(Event)> event;
     std::function<void(RefusedCall)> refused;
+    // TIME_WAIT: taken over by a connect or a SYN; and a bind that may have gone over some.
+    std::function<void(TimeWaitReuse)> reused = {};
+    std::function<void(const Socket&, MonoNs, ProcessRef)> bound_over = {};
     std::function<void(const Binding&)> released = {}; // as it was known; may be empty
   };
   Tracker(BindTable& table, Sinks sinks) : table_(table), sinks_(std::move(sinks)) {}
@@ -37,6 +40,7 @@ class Tracker {
   void apply(CallRecord& call);
   void apply(const ReleaseRecord& release);
   void apply(const HolderRecord& holder);
+  void apply(const ReuseRecord& reuse);
   void succeeded(CallRecord& call, ProcessRef process);
   void refused(CallRecord& call, ProcessRef process);
 
