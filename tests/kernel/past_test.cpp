@@ -99,10 +99,16 @@ TEST_F(Past, TheTableOfAnyMomentEqualsTheLog) {
       const bool surely_not = at < l.bound_before || (!l.closed.empty() && l.closed <= at);
       if (surely) {
         ASSERT_NE(it, found.end()) << l.port << " at " << at;
-        if (l.listening.empty() || at < l.listen_before) EXPECT_EQ(it->second, "BOUND") << l.port;
-        if (!l.listening.empty() && l.listening <= at) EXPECT_EQ(it->second, "LISTEN") << l.port;
+        if (l.listening.empty() || at < l.listen_before) {
+          EXPECT_EQ(it->second, "BOUND") << l.port;
+        }
+        if (!l.listening.empty() && l.listening <= at) {
+          EXPECT_EQ(it->second, "LISTEN") << l.port;
+        }
       }
-      if (surely_not) EXPECT_EQ(it, found.end()) << l.port << " at " << at;
+      if (surely_not) {
+        EXPECT_EQ(it, found.end()) << l.port << " at " << at;
+      }
     }
   }
 }

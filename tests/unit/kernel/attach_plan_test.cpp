@@ -75,13 +75,21 @@ std::vector<MinusOne> one_function_less() {
       {Host().without_trampoline("udp_lib_unhash").without_kprobe("udp_lib_unhash"), "udp-release",
        "cgroup",
        "trampoline: no trampoline on udp_lib_unhash; kprobe: no kprobe on udp_lib_unhash"},
-      {Host().without_tracepoint("inet_sock_set_state"), "stop-listening", "",
-       "tracepoint: no tracepoint inet_sock_set_state"},
       {Host().without(&KernelFacts::cgroup_v2), "mark", "",
        "cgroup: no cgroup v2 hierarchy is mounted"},
       {Host().without(&KernelFacts::cgroup_programs), "mark", "",
        "cgroup: the kernel refuses cgroup programs"},
   };
+}
+
+// Two hooks have one program on it.
+TEST(AttachPlan, MissesAllThatOneTracepointTells) {
+  const AttachPlan plan = Host().without_tracepoint("inet_sock_set_state").plan();
+  EXPECT_EQ(routes(plan), changed(best_routes, {{"stop-listening", ""}, {"linger-zero", ""}}));
+  for (const char* hook : {"stop-listening", "linger-zero"}) {
+    EXPECT_EQ(plan.find(hook)->reason, "tracepoint: no tracepoint inet_sock_set_state");
+    EXPECT_FALSE(plan.find(hook)->effect.empty());
+  }
 }
 
 TEST(AttachPlan, GoesToTheNextRouteOfThatHookAlone) {

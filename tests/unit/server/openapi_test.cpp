@@ -146,9 +146,13 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
     backend.kept_failures.push_back(failure);
     backend.current.hooks = {{"bind", "tracepoint", protocol::HookState::attached, "", ""}};
   });
+  const auto first_of = [&](const std::string& target) {
+    const std::string body = request("GET", target).body;
+    return json::parse(body.substr(0, body.find('\n')));
+  };
   const auto expect_described = [&](const std::string& target, const std::string& schema) {
     const auto described = members(schema);
-    const auto answer = json::parse(request("GET", target).body);
+    const auto answer = first_of(target);
     EXPECT_FALSE(answer.empty());
     for (const auto& [name, value] : answer.items())
       EXPECT_TRUE(described.contains(name)) << schema << "." << name;
@@ -175,7 +179,7 @@ TEST_F(OpenApi, AnswersHaveNoMemberThatIsNotDescribed) {
   expect_described("/v1/events", "Event");
   server_.in_loop([&] { server_.backend().timewait_table = test::timewait_table(); });
   expect_described("/v1/timewait", "TimeWait");
-  const auto reuse = json::parse(request("GET", "/v1/timewait").body)["reuses"][0];
+  const auto reuse = first_of("/v1/timewait")["reuses"][0];
   for (const auto& [name, value] : reuse.items())
     EXPECT_TRUE(members("Reuse").contains(name)) << name;
   server_.in_loop([&] { server_.backend().port_report = test::port_report(); });
