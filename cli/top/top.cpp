@@ -150,6 +150,8 @@ Fetched read_past(const Common& common, const std::vector<protocol::Parameter>& 
   Result<void> readable;
   const auto fetched = for_each_line(common, protocol::make_target("/v1/failures", parameters),
                                      [&](std::string_view line) {
+                                       if (protocol::read_missing(line))
+                                         return true; // a time when no daemon saw anything
                                        auto failure = protocol::read_failure(line);
                                        if (failure)
                                          failures.push_back(std::move(*failure));
