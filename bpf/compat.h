@@ -215,10 +215,18 @@ static __always_inline __u32 compat_drops(struct sock* sk) {
   return READ(sk, sk_drops.counter);
 }
 
-/* What inet_csk_accept() returned, in a program at its exit. */
+/*
+ * What inet_csk_accept() returned, in a program at its exit: it has four arguments,
+ * from 6.10 two. From 5.17 there is a helper to ask.
+ */
 static __always_inline void* compat_accepted(__u64* ctx) {
-  if (bpf_core_type_exists(struct proto_accept_arg)) return (void*)ctx[2];
+#ifdef BL_FLAT_LOOP
   return (void*)ctx[4];
+#else
+  __u64 ret = 0;
+  bpf_get_func_ret(ctx, &ret);
+  return (void*)ret;
+#endif
 }
 
 /*

@@ -1,0 +1,154 @@
+// TIME_WAIT that is reused, on purpose and not at all.
+
+#include "scenario.h"
+
+#include <thread>
+
+namespace bindlens::test {
+namespace {
+
+constexpr uint16_t service = 9000;
+constexpr uint16_t client_port = 5000;
+
+class TimeWaitReuse : public Scenario {
+ protected:
+  void SetUp() override {
+    Scenario::SetUp();
+    set_sysctl("ipv4/tcp_rfc1337", "1"); // a late segment ends no TIME_WAIT
+  }
+  int server(uint16_t port, const std::string& address = "127.0.0.1") {
+    const int fd = address.find(':') == std::string::npos ? a.tcp() : a.tcp6();
+    a.reuseaddr(fd);
+    return listening(a, fd, address, port);
+  }
+  int client(const std::string& address, uint16_t from) {
+    const int fd = address.find(':') == std::string::npos ? b.tcp() : b.tcp6();
+    b.reuseaddr(fd);
+    if (from != 0) bound(b, fd, address, from);
+    return fd;
+  }
+  enum class First { server, client };
+  // A connection, closed by one of them first.
+  void connection(int listener, First closes, uint16_t from,
+                  const std::string& address = "127.0.0.1") {
+    const int fd = client(address, from);
+    ASSERT_TRUE(b.connect(fd, address, service).ok());
+    const int accepted = a.accept(listener).value;
+    if (closes == First::server) a.close(accepted);
+    b.close(fd);
+    if (closes == First::client) a.close(accepted);
+  }
+  std::vector<Json> reuses(const std::string& state = {}) {
+    auto all = events("&type=timewait-reuse");
+    if (!state.empty())
+      std::erase_if(all, [&](const Json& e) { return e.value("state", "") != state; });
+    return all;
+  }
+  // Time stamps of TIME_WAIT count in seconds until 6.13.
+  static void let_a_second_pass() { std::this_thread::sleep_for(std::chrono::milliseconds(1200)); }
+  bool sees(const std::string& hook) {
+    const Json status = daemon().one("/v1/status");
+    for (const Json& h : status["hooks"])
+      if (h["name"] == hook) return h.value("state", "") == "attached";
+    return false;
+  }
+};
+
+TEST_F(TimeWaitReuse, BindOverTimeWaitIsFlaggedOnce) {
+  for (const std::string address : {"127.0.0.1", "::1"}) {
+    const int first = server(service, address);
+    for (int i = 0; i < 3; ++i)
+      connection(first, First::server, 0, address);
+    a.close(first);
+    const size_t before = reuses().size();
+    a.close(server(service, address));
+    std::vector<Json> told;
+    EXPECT_TRUE(eventually([&] { return (told = reuses()).size() > before; })) << address;
+    ASSERT_EQ(told.size(), before + 1) << address;
+    EXPECT_EQ(told.back().value("state", ""), "BOUND");
+    EXPECT_EQ(told.back().value("addr", ""), address);
+    EXPECT_EQ(told.back().value("port", 0), service);
+    EXPECT_EQ(told.back()["process"].value("pid", 0), a.pid()) << told.back().dump(1);
+  }
+}
+
+TEST_F(TimeWaitReuse, BindOfAnotherAddressGoesOverNone) {
+  const int first = server(service);
+  connection(first, First::server, 0);
+  a.close(first);
+  a.close(server(service, "127.0.0.2"));
+  EXPECT_TRUE(reuses().empty()) << reuses()[0].dump(1);
+}
+
+TEST_F(TimeWaitReuse, ConnectThatTakesOverIsFlaggedOnce) {
+  ASSERT_TRUE(sees("timewait-connect"));
+  for (const std::string address : {"127.0.0.1", "::1"}) {
+    const int listener = server(service, address);
+    connection(listener, First::client, client_port, address);
+    let_a_second_pass();
+    const size_t before = reuses("SYN_SENT").size();
+    connection(listener, First::client, client_port, address);
+    std::vector<Json> told;
+    EXPECT_TRUE(eventually([&] { return (told = reuses("SYN_SENT")).size() > before; })) << address;
+    ASSERT_EQ(told.size(), before + 1) << address;
+    EXPECT_EQ(told.back().value("port", 0), client_port);
+    EXPECT_EQ(told.back().value("addr", ""), address) << told.back().dump(1);
+    EXPECT_EQ(told.back()["process"].value("pid", 0), b.pid()) << told.back().dump(1);
+    a.close(listener);
+  }
+}
+
+// A socket that is connected again keeps the time stamps of its last connection.
+TEST_F(TimeWaitReuse, ConnectAgainOfTheSameSocketIsNone) {
+  const int listener = server(service);
+  const int fd = b.tcp();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+    a.close(a.accept(listener).value);
+    ASSERT_TRUE(b.disconnect(fd).ok());
+  }
+  EXPECT_TRUE(reuses().empty()) << reuses()[0].dump(1);
+}
+
+TEST_F(TimeWaitReuse, SynThatRevivesOneIsFlaggedOnce) {
+  const int listener = server(service);
+  connection(listener, First::server, client_port);
+  let_a_second_pass();
+  connection(listener, First::server, client_port);
+  if (!sees("timewait-syn")) {
+    EXPECT_TRUE(reuses("TIME_WAIT").empty());
+    GTEST_SKIP() << "not seen in this tier, and status says so";
+  }
+  std::vector<Json> told;
+  EXPECT_TRUE(eventually([&] { return !(told = reuses("TIME_WAIT")).empty(); }));
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].value("port", 0), service) << told[0].dump(1);
+  EXPECT_EQ(told[0].value("peer", ""), "127.0.0.1:5000");
+  EXPECT_FALSE(told[0].contains("process")) << "nobody's call";
+}
+
+// The SYN is one that may begin a connection, but nobody listens.
+TEST_F(TimeWaitReuse, SynToAPortWithoutAListenerRevivesNone) {
+  const int listener = server(service);
+  connection(listener, First::server, client_port);
+  a.close(listener);
+  let_a_second_pass();
+  EXPECT_FALSE(b.connect(client("127.0.0.1", client_port), "127.0.0.1", service).ok());
+  EXPECT_TRUE(reuses().empty()) << reuses()[0].dump(1);
+}
+
+TEST_F(TimeWaitReuse, ConnectionsThatReuseNothingAreNotFlagged) {
+  const int listener = server(service);
+  for (int i = 0; i < scaled(2000); ++i) {
+    const int fd = b.tcp();
+    ASSERT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+    const int accepted = a.accept(listener).value;
+    if (i % 2 == 0) a.close(accepted);
+    b.close(fd);
+    if (i % 2 != 0) a.close(accepted);
+  }
+  EXPECT_TRUE(reuses().empty()) << reuses()[0].dump(1);
+}
+
+} // namespace
+} // namespace bindlens::test
