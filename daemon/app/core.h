@@ -119,6 +119,8 @@ class Core {
   void take_refusal(model::RefusedCall refused);
   void tell_reuse(model::TimeWaitReuse reuse);
   void look_below_binds();
+  void look_below(uint32_t netns, uint16_t port, std::vector<BoundOver>& binds);
+  void bound_over_time_wait(BoundOver bind, uint64_t sockets);
   void diagnose_waiting();
   void add_releases(model::Failure& failure);
   void diagnose(model::RefusedCall refused);
@@ -149,6 +151,7 @@ class Core {
 
   std::deque<model::RefusedCall> refused_;
   std::deque<BoundOver> bound_over_;
+  MonoNs looks_paid_until_ = 0;
   model::BindReuses bind_reuses_;
   Searched searched_;
   MonoNs searches_paid_until_ = 0;

@@ -106,9 +106,9 @@ TEST(Lifecycle, BadOptions) {
   EXPECT_NE(small.output.find("at least 4M"), std::string::npos) << small.output;
   EXPECT_EQ(run_daemon({"--check-config", "--history-max-age", "2 fortnights"}).status, 2);
   EXPECT_EQ(run_daemon({"--check-config", "--history-max-age", "-1d"}).status, 2);
-  EXPECT_EQ(run_daemon({"--check-config", "--history-max-size", "1G", "--history-max-age", "30d"})
-                .status,
-            0);
+  EXPECT_EQ(
+      run_daemon({"--check-config", "--history-max-size", "1G", "--history-max-age", "30d"}).status,
+      0);
 }
 
 TEST(Lifecycle, NothingStaysAfterTerm) {

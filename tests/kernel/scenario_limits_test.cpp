@@ -63,7 +63,9 @@ TEST_F(ScenarioOfFewPorts, ConnectHasNoPortLeftForItsDestination) {
 TEST_F(ScenarioOfFewPorts, TellsWhoHasThePorts) {
   listening(a, a.tcp(), "0.0.0.0", service);
   Actor other(netns, "kt-other");
-  ASSERT_TRUE(other.connect(other.tcp(), "127.0.0.1", service).ok());
+  const int one = other.tcp();
+  other.linger(one, 0); // its port is free at once when it closes
+  ASSERT_TRUE(other.connect(one, "127.0.0.1", service).ok());
   for (int i = 1; i < ports_in_range; ++i)
     ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.1", service).ok());
   const int fd = b.tcp();
@@ -84,8 +86,11 @@ TEST_F(ScenarioOfFewPorts, ConnectionTookThePortOfAServerThatRestarts) {
   listening(server, server.tcp(), "0.0.0.0", port);
   server.kill();
   Actor client(netns, "kt-client");
-  for (int i = 0; i < 2; ++i) // both ports: one is the server's
-    ASSERT_TRUE(client.connect(client.tcp(), "127.0.0.1", service).ok());
+  for (int i = 0; i < 2; ++i) { // both ports: one is the server's
+    const int fd = client.tcp();
+    client.linger(fd, 0); // its port is free at once when it closes
+    ASSERT_TRUE(client.connect(fd, "127.0.0.1", service).ok());
+  }
 
   Actor next(netns, "kt-next");
   const int fd = next.tcp();

@@ -66,6 +66,8 @@ class BindReuses {
 
   // True: tell it; `left_out` were not since the last that was.
   [[nodiscard]] bool count(uint32_t netns, uint16_t port, MonoNs time, uint64_t& left_out);
+  // Binds of which nobody looked whether they went over TIME_WAIT.
+  void leave_out(uint64_t n) { uncounted_ += n; }
   [[nodiscard]] uint64_t all() const { return all_; }
   [[nodiscard]] uint64_t uncounted() const { return uncounted_; }
   [[nodiscard]] uint64_t of(uint32_t netns, uint16_t port) const;
