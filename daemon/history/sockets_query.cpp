@@ -46,7 +46,7 @@ class SocketsQuery final : public Query {
   std::unique_ptr<Reading> reading_;
   std::optional<Blind> blind_;
   int64_t last_id_ = 0;
-  std::set<std::tuple<uint64_t, uint16_t>> told_; // uncertain ones: may be found again
+  std::set<std::tuple<uint64_t, uint16_t>> told_; // cookie and port
   Statement select_;
 };
 
@@ -105,8 +105,9 @@ void SocketsQuery::take(ReadRows::SocketRow row, std::string uncertain, model::P
     s.max_backlog = 0;
   }
   if (!filter_.matches(s) || !filter_.matches(row.past.binder, {})) return;
-  // One that was there before and is found afterwards.
-  if (!uncertain.empty() && s.cookie != 0 && !told_.emplace(s.cookie, s.local.port).second) return;
+  // One that was there before is found again by the next run.
+  const bool again = s.cookie != 0 && !told_.emplace(s.cookie, s.local.port).second;
+  if (again && !uncertain.empty()) return;
   row.past.uncertain = std::move(uncertain);
   piece.items.push_back({std::move(row.past), std::move(row.netns.name)});
 }

@@ -144,7 +144,7 @@ TEST_F(Past, IsToldAcrossARestartAndAKill) {
     EXPECT_EQ(holders_of(failures[0]), (std::vector<std::string>{held_by(a, 3)}))
         << failures[0].dump(1);
     const auto then = daemon.lines("/v1/sockets?port=8090&" + netns.query() + "&at=" + bound_at);
-    ASSERT_EQ(without_gaps(then).size(), 1u);
+    ASSERT_EQ(without_gaps(then).size(), 1u) << Json(then).dump(1);
     EXPECT_EQ(without_gaps(then)[0]["state"], "LISTEN");
     EXPECT_FALSE(then[0].contains("uncertain"));
     const auto unwatched =
