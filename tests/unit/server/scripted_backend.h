@@ -172,15 +172,20 @@ class ScriptedBackend final : public server::Backend {
   };
 
   // As the real one: wall times.
+  // As the history gives it: in wall time.
+  static std::shared_ptr<model::Failure> in_wall_time(const model::Failure& kept, MonoNs wall) {
+    auto f = std::make_shared<model::Failure>(kept);
+    f->time += wall;
+    f->first_time += wall;
+    return f;
+  }
   model::PastPiece in_memory(const PastQuery& query) {
     model::PastPiece piece;
     piece.last = true;
     const auto wall = static_cast<MonoNs>(wall_offset());
     if (query.of == PastQuery::Of::failures) {
       for (const auto& kept : kept_failures) {
-        auto f = std::make_shared<model::Failure>(*kept);
-        f->time += wall;
-        f->first_time += wall;
+        auto f = in_wall_time(*kept, wall);
         if (query.filter.matches(*f)) piece.items.push_back({std::move(f), {}});
       }
       if (query.limit && piece.items.size() > *query.limit) piece.items.resize(*query.limit);
@@ -188,6 +193,7 @@ class ScriptedBackend final : public server::Backend {
     }
     for (model::Event e : kept_events) {
       e.time += wall;
+      if (e.failure) e.failure = in_wall_time(*e.failure, wall);
       if (query.filter.matches(e)) piece.items.push_back({e, {}});
     }
     if (query.limit && piece.items.size() > *query.limit)
