@@ -33,6 +33,11 @@ DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Se
       auditor_(io, core, started_at_), watch_(io, core, auditor_, audit_interval_s),
       reuseport_(io, core, session) {}
 
+void DaemonBackend::count_shares() {
+  reuseport_.start(
+      [this](const Reuseport::Groups& groups) { judge_.look(groups, monotonic_now()); });
+}
+
 void DaemonBackend::watch_findings() {
   watch_.start();
 }

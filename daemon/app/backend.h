@@ -23,7 +23,7 @@ class DaemonBackend : public server::Backend {
   // Begins to look for findings by itself, if that was asked for.
   void watch_findings();
   // Begins to count what members of reuseport groups get.
-  void count_shares() { reuseport_.start(); }
+  void count_shares();
 
   void list_sockets(SocketQuery query, Done<std::unique_ptr<server::SocketCursor>> done) override;
   std::vector<model::Event> events(const model::Filter& f) override;

@@ -53,7 +53,6 @@ MemberCounts::MemberCounts(boost::asio::io_context& io, Core& core, kernel::Sess
   given_.queued = is_attached(plan, "reuseport-queue");
   given_.datagrams = is_attached(plan, "reuseport-datagrams");
   given_.migrated = is_attached(plan, "reuseport-migrate");
-  given_.accepted_by_call = given_.accepted && plan.find("reuseport-accept")->route == "tracepoint";
   subscription_ = core.subscribe([this](const model::Event& e) { on_event(e); });
 }
 
@@ -145,7 +144,8 @@ void MemberCounts::count(Member& m, const bl_share& share, bool datagram) const 
 }
 
 // The figures of `share` are older than `row`: what was queued then, less what waits now,
-// has been accepted at least, by whatever way.
+// has been accepted at least, by whatever way: by io_uring, which is no system call of its
+// own, or while a preemptible kernel left out a run of the program that counts.
 void MemberCounts::update(Member& m, const std::optional<bl_share>& share, const bl_member& row) {
   const bool datagram = is_datagram(m.socket.proto);
   if (!m.seen && m.joined_at == 0) m.drops_before = row.drops;
@@ -156,7 +156,7 @@ void MemberCounts::update(Member& m, const std::optional<bl_share>& share, const
   c.drops = row.drops - m.drops_before;
   if (share) count(m, *share, datagram);
   if (datagram) return;
-  if (share && given_.accepted_by_call && given_.queued && share->queued > row.backlog)
+  if (share && given_.accepted && given_.queued && share->queued > row.backlog)
     c.accepted = std::max<uint64_t>(*c.accepted, share->queued - row.backlog);
   if (share && given_.queued)
     c.backlog_peak = std::max({c.backlog_peak.value_or(0), share->peak, row.backlog});
@@ -176,7 +176,7 @@ void MemberCounts::count_at_close(Member& m) const {
     m.counters.drops = share->waiting - m.drops_before;
     return;
   }
-  if (share->queued > share->waiting && given_.accepted_by_call && given_.queued)
+  if (share->queued > share->waiting && given_.accepted && given_.queued)
     m.counters.accepted = std::max<uint64_t>(*m.counters.accepted, share->queued - share->waiting);
   if (given_.migrated)
     m.counters.lost_at_close = share->waiting - std::min<uint64_t>(share->waiting, share->migrated);
@@ -236,9 +236,7 @@ void MemberCounts::fill(model::ReuseportMember& m) const {
 // --- once a second ------------------------------------------------------------
 
 void MemberCounts::sample() {
-  std::vector<Socket> sockets;
-  for (const auto& [id, m] : members_)
-    sockets.push_back(m.socket);
+  const std::vector<Socket> sockets = this->sockets();
   const auto rows = read(sockets);
   if (!rows) {
     spdlog::warn("{}, ignoring", rows.error().text);
@@ -251,6 +249,14 @@ void MemberCounts::sample() {
     leave(known->second, now); // shut down, connected, or its end was not told of
     members_.erase(known);
   }
+  if (sampled_) sampled_();
+}
+
+std::vector<Socket> MemberCounts::sockets() const {
+  std::vector<Socket> all;
+  for (const auto& [id, m] : members_)
+    all.push_back(m.socket);
+  return all;
 }
 
 void MemberCounts::sample_later() {

@@ -7,6 +7,7 @@
 
 #include <boost/asio/steady_timer.hpp>
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -34,6 +35,10 @@ class MemberCounts {
   Result<std::vector<bl_member>> read(std::span<const model::Socket> sockets);
   // What is known of a socket that was read.
   void fill(model::ReuseportMember& m) const;
+  // Those that are counted.
+  [[nodiscard]] std::vector<model::Socket> sockets() const;
+  // Calls `f` after each sample.
+  void when_sampled(std::function<void()> f) { sampled_ = std::move(f); }
 
  private:
   struct Member {
@@ -53,7 +58,6 @@ class MemberCounts {
   // Which figures the hooks in use give.
   struct Given {
     bool selected = false, accepted = false, queued = false, datagrams = false, migrated = false;
-    bool accepted_by_call = false; // by system calls alone: io_uring is not seen
   };
 
   void on_event(const model::Event& e);
@@ -76,6 +80,7 @@ class MemberCounts {
   boost::asio::steady_timer timer_;
   Given given_;
   MonoNs started_at_;
+  std::function<void()> sampled_;
   bool sampling_ = false;
   bool posted_ = false;
   std::vector<model::Event> events_; // not taken yet

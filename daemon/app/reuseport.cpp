@@ -44,6 +44,8 @@ ReuseportMember make_member(const Socket& s, const bl_member& row) {
   if (is_datagram(s.proto)) {
     m.receive_queue = row.receive_queue;
     m.receive_buffer = row.receive_buffer;
+    const bool connected = row.state == static_cast<uint8_t>(model::State::established);
+    m.socket.flags.set(SocketFlag::connected, connected);
   } else {
     m.socket.backlog = row.backlog;
     m.socket.max_backlog = row.max_backlog;
@@ -116,8 +118,12 @@ Reuseport::Reuseport(boost::asio::io_context& io, Core& core, kernel::Session& s
   if (reader_) counts_.emplace(io, core, session, **reader_);
 }
 
-void Reuseport::start() {
-  if (counts_) counts_->start();
+void Reuseport::start(std::function<void(Groups)> look) {
+  if (!counts_) return;
+  counts_->when_sampled([this, look = std::move(look)] {
+    if (auto groups = read_groups(counts_->sockets())) look(*std::move(groups));
+  });
+  counts_->start();
 }
 
 Result<model::PortView> Reuseport::walk(const model::Filter& filter) {
@@ -128,8 +134,7 @@ Result<model::PortView> Reuseport::walk(const model::Filter& filter) {
   return std::move(walked->view);
 }
 
-Result<Reuseport::Groups> Reuseport::read_groups(const model::PortView& view) {
-  const std::vector<Socket> sockets = members_in(view);
+Result<Reuseport::Groups> Reuseport::read_groups(const std::vector<Socket>& sockets) {
   const auto rows = counts_->read(sockets);
   if (!rows) return std::unexpected(rows.error());
   Groups groups;
@@ -170,7 +175,7 @@ void Reuseport::groups(model::Filter filter, Done done) {
   core_.catch_up();
   auto view = walk(filter);
   if (!view) return done(std::unexpected(view.error()));
-  auto read = read_groups(*view);
+  auto read = read_groups(members_in(*view));
   if (!read) return done(std::move(read));
   auto groups = std::make_shared<Groups>(*std::move(read));
   const auto finish = [groups, filter = std::move(filter), done = std::move(done)] {

@@ -16,17 +16,18 @@ namespace bindlens::app {
 class Reuseport {
  public:
   Reuseport(boost::asio::io_context& io, Core& core, kernel::Session& session);
-  // Begins to count; to be called when the table is there.
-  void start();
-
   using Groups = std::vector<model::ReuseportGroup>;
+  // Begins to count; to be called when the table is there. `look` gets the groups, without
+  // who has their members open, once a second while there are any.
+  void start(std::function<void(Groups)> look);
+
   using Done = std::function<void(Result<Groups>)>;
   // As they are now. A group is there as a whole when one of its members matches.
   void groups(model::Filter filter, Done done);
 
  private:
   [[nodiscard]] Result<model::PortView> walk(const model::Filter& filter);
-  [[nodiscard]] Result<Groups> read_groups(const model::PortView& view);
+  [[nodiscard]] Result<Groups> read_groups(const std::vector<model::Socket>& sockets);
   [[nodiscard]] Result<void> put_in_order(Groups& groups);
 
   Core& core_;

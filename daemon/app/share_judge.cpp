@@ -11,6 +11,11 @@ constexpr MonoNs memory_lasts = 24ull * 3600 * 1'000'000'000;
 
 } // namespace
 
+void ShareJudge::look(const std::vector<model::ReuseportGroup>& groups, MonoNs now) {
+  for (const model::ReuseportGroup& g : groups)
+    (void)memory_.observe(g, now);
+}
+
 std::vector<model::JudgedGroup> ShareJudge::judged(std::vector<model::ReuseportGroup> groups,
                                                    MonoNs now) {
   memory_.forget_before(now > memory_lasts ? now - memory_lasts : 0);
