@@ -186,8 +186,12 @@ void MemberCounts::count_at_close(Member& m) const {
 
 Result<std::vector<bl_member>> MemberCounts::read(std::span<const Socket> sockets) {
   std::vector<std::optional<bl_share>> shares(sockets.size());
-  std::ranges::transform(sockets, shares.begin(),
-                         [&](const Socket& s) { return shares_.read(s.id, s.cookie); });
+  std::ranges::transform(sockets, shares.begin(), [&](const Socket& s) {
+    auto share = shares_.read(s.id, s.cookie);
+    // The kernel makes an entry when there is something to count, unless its map is full.
+    if (!share && !session_.shares_full()) share = bl_share{};
+    return share;
+  });
   auto rows = reader_.read(sockets);
   if (!rows) return rows;
   const MonoNs now = monotonic_now();

@@ -325,6 +325,10 @@ uint64_t Session::skipped_runs() const {
   return recursion_misses(impl_->programs);
 }
 
+bool Session::shares_full() const {
+  return has_programs() && object_->bss->shares_lost != 0;
+}
+
 uint64_t Session::uncounted() const {
   if (!has_programs()) return 0;
   return recursion_misses(impl_->counting) + object_->bss->shares_lost;

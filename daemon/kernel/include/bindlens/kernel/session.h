@@ -62,6 +62,8 @@ class Session {
   [[nodiscard]] uint64_t skipped_runs() const;
   // Runs and map entries that are missing from what is counted of reuseport groups.
   [[nodiscard]] uint64_t uncounted() const;
+  // Members of reuseport groups have come of which nothing could be counted.
+  [[nodiscard]] bool shares_full() const;
   // Records lost since the start, over all reasons, skipped runs among them.
   [[nodiscard]] uint64_t lost() const;
   [[nodiscard]] std::vector<ProgramStats> program_stats() const;
