@@ -114,10 +114,10 @@ TEST_F(Past, TheTableOfAnyMomentEqualsTheLog) {
 }
 
 TEST_F(Past, IsToldAcrossARestartAndAKill) {
-  std::string bound_at, refused_at;
+  std::string bound_at;
+  const int fd = a.tcp();
   {
     Daemon daemon(arguments());
-    const int fd = a.tcp();
     ASSERT_TRUE(a.bind(fd, "127.0.0.1", 8090).ok());
     ASSERT_TRUE(a.listen(fd).ok());
     bound_at = now_text();
@@ -141,7 +141,7 @@ TEST_F(Past, IsToldAcrossARestartAndAKill) {
     ASSERT_EQ(failures.size(), 1u);
     EXPECT_EQ(failures[0]["rule"], "listener");
     EXPECT_EQ(failures[0]["process"]["comm"], "kt-b");
-    EXPECT_EQ(holders_of(failures[0]), (std::vector<std::string>{held_by(a, 3)}))
+    EXPECT_EQ(holders_of(failures[0]), (std::vector<std::string>{held_by(a, fd)}))
         << failures[0].dump(1);
     const auto then = daemon.lines("/v1/sockets?port=8090&" + netns.query() + "&at=" + bound_at);
     ASSERT_EQ(without_gaps(then).size(), 1u) << Json(then).dump(1);
