@@ -12,6 +12,12 @@ class TimeWaitView : public Scenario {
   std::vector<Json> table(const std::string& more = "") {
     return daemon().lines("/v1/timewait?" + netns.query() + more);
   }
+  // Without ports of which nothing is left but counts. Those may be of a namespace that
+  // is gone: its number comes again.
+  static std::vector<Json> held(std::vector<Json> rows) {
+    std::erase_if(rows, [](const Json& row) { return row["count"] == 0; });
+    return rows;
+  }
   // Connections that the server closes first, from ports of their own.
   void serve(int count, bool reuseaddr, const std::string& address = "127.0.0.1") {
     const bool v6 = address.find(':') != std::string::npos;
@@ -74,12 +80,12 @@ TEST_F(TimeWaitView, GreatestFirstAndNamespacesApart) {
   ASSERT_TRUE(b.connect(client, "127.0.0.1", 9001).ok());
   a.close(a.accept(other).value);
   b.close(client);
-  const auto all = table();
+  const auto all = held(table());
   ASSERT_EQ(all.size(), 2u) << Json(all).dump(1);
   EXPECT_EQ(all[0]["port"], service);
   EXPECT_EQ(all[1]["port"], 9001);
   const Netns elsewhere;
-  EXPECT_TRUE(daemon().lines("/v1/timewait?" + elsewhere.query()).empty());
+  EXPECT_TRUE(held(daemon().lines("/v1/timewait?" + elsewhere.query())).empty());
 }
 
 } // namespace
