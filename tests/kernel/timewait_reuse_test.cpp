@@ -107,7 +107,9 @@ TEST_F(TimeWaitReuse, ConnectAgainOfTheSameSocketIsNone) {
     a.close(a.accept(listener).value);
     ASSERT_TRUE(b.disconnect(fd).ok());
   }
-  EXPECT_TRUE(reuses().empty()) << reuses()[0].dump(1);
+  // At the server's end one may be revived, when the kernel gives the same port again.
+  for (const Json& r : reuses())
+    EXPECT_NE(r["kind"], "connect") << r.dump(1);
 }
 
 TEST_F(TimeWaitReuse, SynThatRevivesOneIsFlaggedOnce) {
