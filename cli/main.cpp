@@ -7,3 +7,11 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   return bindlens::cli::run(argc, argv);
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+// ncurses keeps its description of the terminal until the end of the process.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libtinfo\nleak:libncursesw\n";
+}
+#endif
