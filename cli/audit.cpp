@@ -44,9 +44,9 @@ class Telling {
     if (choice_.sarif)
       common_.out->write(sarif_document(results_));
     else if (!common_.json)
-      common_.out->write(paragraph((choice_.has_baseline ? "beyond the baseline: " : "") +
-                                       tally_text(tally_),
-                                   0, 0, common_.style));
+      common_.out->write(
+          paragraph((choice_.has_baseline ? "beyond the baseline: " : "") + tally_text(tally_), 0,
+                    0, common_.style));
     return finish(common_, failed_ ? exit_no : exit_done);
   }
 

@@ -34,9 +34,9 @@ struct Bench {
   Report report;
   std::string daemon; // paths of the programs under test
   std::string command;
-  std::string directory; // for the daemon's socket and ready file
+  std::string directory;      // for the daemon's socket and ready file
   std::string state = "none"; // directory of the daemon's history
-  uint32_t netns = 0;    // this program's own namespace, by inode number
+  uint32_t netns = 0;         // this program's own namespace, by inode number
 };
 
 // Moves this program into a network namespace of its own, with loopback up, and

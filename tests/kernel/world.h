@@ -39,9 +39,8 @@ class World : public testing::Test {
   [[nodiscard]] std::vector<Json> events(const std::string& more = "") {
     auto all = since_start(daemon().lines("/v1/events?" + netns.query() + more));
     const bool typed = more.find("type=") != std::string::npos;
-    std::erase_if(all, [&](const Json& e) {
-      return e["type"] == "gap" || (!typed && e["type"] == "audit");
-    });
+    std::erase_if(
+        all, [&](const Json& e) { return e["type"] == "gap" || (!typed && e["type"] == "audit"); });
     std::stable_sort(all.begin(), all.end(), [](const Json& x, const Json& y) {
       return x["time"].get<std::string>() < y["time"].get<std::string>();
     });

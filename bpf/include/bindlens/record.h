@@ -126,7 +126,7 @@ enum bl_call_flag {
   BL_CF_WAS_BOUND = 1u << 3,  /* the socket had a port before the call */
   BL_CF_NO_ADDRESS = 1u << 4, /* the address given could not be read, or is of another family */
   BL_CF_IN_KERNEL = 1u << 5,  /* not through a system call: io_uring or the kernel itself */
-  BL_CF_TIME_WAIT = 1u << 6,  /* bind: TIME_WAIT sockets may hold the port too: look at the bucket */
+  BL_CF_TIME_WAIT = 1u << 6, /* bind: TIME_WAIT sockets may hold the port too: look at the bucket */
 };
 
 /* A bind, listen or connect that ended. 224 bytes. */

@@ -46,7 +46,6 @@ struct Range {
 [[nodiscard]] std::unique_ptr<Query> failures_query(Source source, Range range);
 // The sockets that held a port at a time, in the order in which they got it; first
 // of all, what makes it uncertain.
-[[nodiscard]] std::unique_ptr<Query> sockets_query(Source source, int64_t at,
-                                                   model::Filter filter);
+[[nodiscard]] std::unique_ptr<Query> sockets_query(Source source, int64_t at, model::Filter filter);
 
 } // namespace bindlens::history

@@ -4,8 +4,8 @@
 // described in docs/openapi.yaml. A value that is not known is left out.
 
 #include <bindlens/model/distribution.h>
-#include <bindlens/model/port_use.h>
 #include <bindlens/model/past.h>
+#include <bindlens/model/port_use.h>
 #include <bindlens/model/timewait.h>
 #include <bindlens/protocol/types.h>
 

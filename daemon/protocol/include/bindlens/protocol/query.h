@@ -41,7 +41,7 @@ struct FilterSpec {
   std::string container;
   std::optional<WallNs> since;
   std::optional<WallNs> until;
-  std::optional<WallNs> at; // sockets: as they were then
+  std::optional<WallNs> at;            // sockets: as they were then
   std::vector<model::EventType> types; // events
   std::vector<model::Rule> rules;      // failures
   std::optional<uint64_t> limit;       // sockets, findings: the first, else the newest so many

@@ -2,9 +2,9 @@
 
 #include <bindlens/model/distribution.h>
 #include <bindlens/model/filter.h>
+#include <bindlens/model/past.h>
 #include <bindlens/model/port_use.h>
 #include <bindlens/model/timewait.h>
-#include <bindlens/model/past.h>
 #include <bindlens/protocol/types.h>
 #include <bindlens/util/result.h>
 
@@ -65,7 +65,7 @@ class Backend {
   struct PastQuery {
     enum class Of : uint8_t { events, failures, sockets };
     Of of = Of::events;
-    model::Filter filter; // times in it are wall time, as in model/past.h
+    model::Filter filter;          // times in it are wall time, as in model/past.h
     std::optional<uint64_t> limit; // events and failures: the newest so many
     int64_t at = 0;                // sockets: at this wall time
   };
