@@ -220,13 +220,10 @@ static __always_inline __u32 compat_drops(struct sock* sk) {
  * from 6.10 two. From 5.17 there is a helper to ask.
  */
 static __always_inline void* compat_accepted(__u64* ctx) {
-#ifdef BL_FLAT_LOOP
-  return (void*)ctx[4];
-#else
+  if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_func_ret)) return (void*)ctx[4];
   __u64 ret = 0;
   bpf_get_func_ret(ctx, &ret);
   return (void*)ret;
-#endif
 }
 
 /*

@@ -23,7 +23,8 @@ constexpr int max_turns = 4;
 constexpr size_t max_kept_blockers = 256;
 constexpr size_t max_waiting_refusals = 8192;
 constexpr size_t max_bound_over = 4096;
-constexpr size_t crowd = 16; // refusals waiting
+constexpr size_t crowd = 16;      // refusals waiting
+constexpr auto longest_wait = 3s; // for the diagnosis of what stands before a question
 constexpr MonoNs searched_max_age = 250'000'000;
 // Walks because a search had failed take a tenth of the time, some of it in advance.
 constexpr MonoNs searches_share = 10;
@@ -368,14 +369,33 @@ void Core::finish_in_order() {
     const auto diagnosis = std::move(in_progress_.front().diagnosis);
     in_progress_.pop_front();
     finish(*diagnosis);
+    ++finished_;
   }
+  tell_those_who_wait();
 }
 
 void Core::when_diagnosed(std::function<void()> done) {
   catch_up();
-  if (in_progress_.empty()) return done();
-  // What is in progress waits for sweeps that were asked for before this one.
-  sweeper_.request([done = std::move(done)](const Sweeper::Result&) { done(); });
+  if (refused_.empty() && in_progress_.empty()) return done();
+  sweeper_.request([](const Sweeper::Result&) {}); // what is in progress need not wait for its turn
+  const auto waiting = std::make_shared<Awaited>(
+      Awaited{finished_ + in_progress_.size() + refused_.size(), std::move(done),
+              boost::asio::steady_timer(io_, longest_wait)});
+  waiting->patience.async_wait([this, weak = std::weak_ptr(waiting)](const auto& ec) {
+    const auto told = weak.lock();
+    if (ec || !told) return;
+    std::erase(awaited_, told);
+    told->done();
+  });
+  awaited_.push_back(waiting);
+}
+
+void Core::tell_those_who_wait() {
+  while (!awaited_.empty() && awaited_.front()->finished <= finished_) {
+    const auto told = std::move(awaited_.front());
+    awaited_.pop_front();
+    told->done();
+  }
 }
 
 // When a holder let go after the refusal: the kernel told of it since.
@@ -426,11 +446,15 @@ void Core::find_owners(std::vector<model::Blocker>& blockers, std::function<void
     complete = complete && owners.complete;
   }
   if (complete) return done();
-  sweeper_.request_in_turn([this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
+  Sweeper::Done found = [this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
     for (model::Blocker& b : blockers)
       if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket));
     done();
-  });
+  };
+  if (awaited_.empty() || crowded)
+    sweeper_.request_in_turn(std::move(found));
+  else
+    sweeper_.request(std::move(found));
 }
 
 } // namespace bindlens::app

@@ -44,8 +44,8 @@ class Core {
   void catch_up();
   // Only that nothing is lost meanwhile: during a walk.
   void take_records() { drain(); }
-  // Calls `done` when the refusals taken in so far are among the failures, those
-  // aside that still queue behind a storm of others.
+  // Calls `done` when the refusals taken in so far are among the failures. Behind a storm
+  // of others it waits for three seconds at most.
   void when_diagnosed(std::function<void()> done);
   // A whole walk, merged into the table, and how the table differed before.
   struct Snapshot {
@@ -102,6 +102,13 @@ class Core {
     model::ProcessRef process;
   };
 
+  // Somebody waits until so many refusals have come to their end.
+  struct Awaited {
+    uint64_t finished = 0;
+    std::function<void()> done;
+    boost::asio::steady_timer patience;
+  };
+
   // A diagnosis that waits for the processes behind its blockers.
   struct InProgress {
     std::shared_ptr<Diagnosis> diagnosis;
@@ -125,6 +132,7 @@ class Core {
   void add_releases(model::Failure& failure);
   void diagnose(model::RefusedCall refused);
   void finish_in_order();
+  void tell_those_who_wait();
   void finish(Diagnosis& diagnosis);
   void publish_failure(std::shared_ptr<const model::Failure> failure);
   std::shared_ptr<Diagnosis> decide(model::RefusedCall refused);
@@ -155,7 +163,9 @@ class Core {
   model::BindReuses bind_reuses_;
   Searched searched_;
   MonoNs searches_paid_until_ = 0;
-  std::list<InProgress> in_progress_; // oldest first
+  std::list<InProgress> in_progress_;            // oldest first
+  uint64_t finished_ = 0;                        // refusals diagnosed, or given up in a storm
+  std::deque<std::shared_ptr<Awaited>> awaited_; // fewest first
   std::list<EventSink> sinks_;
 
   boost::asio::io_context& io_;

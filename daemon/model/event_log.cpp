@@ -119,9 +119,15 @@ std::shared_ptr<const Failure> FailureLog::add(Failure f) {
   f.id = next_id_++;
   bytes_ += size_of(f);
   // Sockets that outlive the entries they stand in would stay here for ever.
-  if (by_socket_.size() > 8 * max_entries_) by_socket_.clear();
-  for (const Blocker& b : f.blockers)
-    if (b.released_at == 0) by_socket_.emplace(b.socket.id, f.id);
+  if (numbers_ > 8 * max_entries_) {
+    by_socket_.clear();
+    numbers_ = 0;
+  }
+  for (const Blocker& b : f.blockers) {
+    if (b.released_at != 0) continue;
+    by_socket_[b.socket.id].push_back(f.id);
+    ++numbers_;
+  }
   failures_.push_back(std::make_shared<const Failure>(std::move(f)));
   while (failures_.size() > 1 && (failures_.size() > max_entries_ || bytes_ > max_bytes_)) {
     bytes_ -= size_of(*failures_.front());
@@ -131,17 +137,20 @@ std::shared_ptr<const Failure> FailureLog::add(Failure f) {
 }
 
 void FailureLog::note_release(SocketId id, MonoNs time) {
-  const auto [first, last] = by_socket_.equal_range(id);
-  for (auto entry = first; entry != last; ++entry) {
-    const uint64_t oldest = failures_.empty() ? next_id_ : failures_.front()->id;
-    if (entry->second < oldest) continue;
-    auto& kept = failures_[entry->second - oldest]; // numbers have no holes
+  const auto stands_in = by_socket_.find(id);
+  if (stands_in == by_socket_.end()) return;
+  const std::vector<uint64_t> numbers = std::move(stands_in->second);
+  by_socket_.erase(stands_in);
+  numbers_ -= numbers.size();
+  const uint64_t oldest = failures_.empty() ? next_id_ : failures_.front()->id;
+  for (const uint64_t number : numbers) {
+    if (number < oldest) continue;
+    auto& kept = failures_[number - oldest]; // numbers have no holes
     auto told = std::make_shared<Failure>(*kept);
     for (Blocker& b : told->blockers)
       if (b.socket.id == id && b.released_at == 0 && time >= told->time) b.released_at = time;
     kept = std::move(told);
   }
-  by_socket_.erase(first, last);
 }
 
 std::vector<std::shared_ptr<const Failure>> FailureLog::select(const Filter& f) const {

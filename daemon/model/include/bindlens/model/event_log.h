@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <deque>
 #include <memory>
-#include <unordered_map>
 #include <vector>
 
 namespace bindlens::model {
@@ -75,8 +74,10 @@ class FailureLog {
   uint64_t next_id_ = 1;
   uint64_t seen_ = 0;
   std::deque<std::shared_ptr<const Failure>> failures_; // newest last
-  // Numbers of the entries a socket stands in, to be told of its release.
-  std::unordered_multimap<SocketId, uint64_t> by_socket_;
+  // Numbers of the entries a socket stands in, to be told of its release. One socket can
+  // stand in all of them.
+  boost::unordered_flat_map<SocketId, std::vector<uint64_t>> by_socket_;
+  size_t numbers_ = 0; // in all of by_socket_
 };
 
 // The same thing happened again: everything that tells two refusals apart, but
