@@ -247,7 +247,8 @@ void Core::look_below(uint32_t netns, uint16_t port, std::vector<BoundOver>& bin
     for (size_t i = 0; i < binds.size(); ++i)
       below[i] +=
           static_cast<uint64_t>(std::ranges::count_if(bucket.sockets, [&](const model::Socket& s) {
-            return model::lies_below(binds[i].socket, s);
+            return model::lies_below(binds[i].socket, s) &&
+                   !model::came_after(s, binds[i].socket, binds[i].time, start);
           }));
   });
   const MonoNs end = monotonic_now();

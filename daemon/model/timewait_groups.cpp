@@ -119,6 +119,13 @@ bool lies_below(const Socket& bound, const Socket& timewait) {
   return a == b || (v4 && a.as_v4() == v4);
 }
 
+bool came_after(const Socket& timewait, const Socket& bound, MonoNs bound_at, MonoNs now) {
+  constexpr MonoNs longest_tick = 10 * ms;
+  if (timewait.cookie != 0 && timewait.cookie == bound.cookie) return true;
+  if (timewait.tw_left_ms == 0 || timewait.tw_left_ms > full_length_ms) return false;
+  return now > bound_at + longest_tick + (full_length_ms - timewait.tw_left_ms) * ms;
+}
+
 bool BindReuses::count(uint32_t netns, uint16_t port, MonoNs time, uint64_t& left_out) {
   constexpr MonoNs second = 1'000 * ms;
   ++all_;

@@ -237,12 +237,25 @@ bool same_tuple(const Request& r, const Asker& a, const HostFacts& facts, const 
   return h.dev == a.dev || (vrf != 0 && h.dev == vrf);
 }
 
+// tcp_twsk_unique(), for a port that the kernel looks for: net.ipv4.tcp_tw_reuse forbids it,
+// whatever the connection was. Without a device "loopback" goes by the addresses.
+bool never_reused(const Request& r, const HostFacts& facts, const Socket& h) {
+  if (r.local.port != 0 || !facts.tcp_tw_reuse) return false;
+  if (*facts.tcp_tw_reuse == 0) return true;
+  const auto loopback = [](const model::Address& address) {
+    const auto v4 = address.as_v4();
+    return v4 ? v4->is_loopback() : address.is_loopback();
+  };
+  return *facts.tcp_tw_reuse == 2 && h.dev == 0 && r.dev == 0 && !loopback(h.local.addr) &&
+         !loopback(h.peer.addr);
+}
+
 // What stands against a connection from `port`: one with the same tuple.
 const Socket* tuple_holder(Verdict& out, const Request& r, const Asker& a, const HostFacts& facts,
                            const Bucket& b, uint16_t port, Doubt doubt) {
   for (const Socket& h : b.sockets) {
     if (!same_tuple(r, a, facts, h, port)) continue;
-    if (in_time_wait(h) && doubt == Doubt::for_the_call) {
+    if (in_time_wait(h) && doubt == Doubt::for_the_call && !never_reused(r, facts, h)) {
       if (!out.open)
         out.unknown.emplace_back("whether a TIME_WAIT connection of the same addresses and ports "
                                  "may be reused (it may when both ends used TCP timestamps)");

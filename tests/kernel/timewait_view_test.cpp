@@ -1,5 +1,6 @@
 // GET /v1/timewait against connections that the test itself has closed.
 
+#include "own_tuples.h"
 #include "scenario.h"
 
 namespace bindlens::test {
@@ -58,6 +59,15 @@ TEST_F(TimeWaitView, CountsOfAServerAndWhatTheyRemember) {
   const int fd = b.tcp();
   b.reuseaddr(fd);
   EXPECT_TRUE(b.bind(fd, "127.0.0.1", service).ok());
+}
+
+TEST_F(TimeWaitView, CountsOfTwoHundredThousand) {
+  const int count = in_vm() ? 2000 : 200'000;
+  set_sysctl("ipv4/tcp_max_tw_buckets", std::to_string(2 * count));
+  ASSERT_TRUE(make_time_wait(netns, service, count, Closes::server));
+  const Json t = port(service);
+  EXPECT_EQ(t["count"], count) << t.dump(1);
+  EXPECT_EQ(t["reuseaddr"], count);
 }
 
 TEST_F(TimeWaitView, IPv6AndFilters) {

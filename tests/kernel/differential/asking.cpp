@@ -140,7 +140,8 @@ bool World::request_for(const Op& op, rules::Request& r) const {
   case Kind::connect: {
     sockaddr_storage to{};
     socklen_t size = 0;
-    if (s.listening || s.connected || !in_close(s) || !prepare_connect(op, to, size)) return false;
+    if (s.listening || s.connected || !in_close(s)) return false;
+    if (op.a == op.slot || !name_as_peer(op.a, to, size)) return false;
     r.op = rules::Operation::connect;
     r.peer = to_endpoint(to);
     if (r.peer.addr.family != *r.family) return false; // fails for its family, or turns to IPv4

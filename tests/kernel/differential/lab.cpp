@@ -191,6 +191,7 @@ Result<void> Lab::apply(const Setting& s, uint16_t base) {
   if (s.reserved != 255) facts_.reserved_ports->push_back({port(s.reserved), port(s.reserved)});
   facts_.unprivileged_port_start = s.privileged != 0 ? port(s.privileged) : 0;
   facts_.autobind_reuse = s.autobind_reuse;
+  facts_.tcp_tw_reuse = s.tw_reuse;
   facts_.nonlocal_bind4 = facts_.nonlocal_bind6 = s.nonlocal;
   const auto text = [](uint32_t n) { return std::to_string(n); };
   // The kernel wants the unprivileged ports and the local range apart.
@@ -200,6 +201,7 @@ Result<void> Lab::apply(const Setting& s, uint16_t base) {
       {"ipv4/ip_unprivileged_port_start", text(*facts_.unprivileged_port_start)},
       {"ipv4/ip_local_reserved_ports", s.reserved != 255 ? text(port(s.reserved)) : "\n"},
       {"ipv4/ip_autobind_reuse", s.autobind_reuse ? "1" : "0"},
+      {"ipv4/tcp_tw_reuse", text(s.tw_reuse)},
       {"ipv4/ip_nonlocal_bind", s.nonlocal ? "1" : "0"},
       {"ipv6/ip_nonlocal_bind", s.nonlocal ? "1" : "0"},
   };

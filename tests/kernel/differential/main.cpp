@@ -119,9 +119,9 @@ void report(Bench& bench, Run& run, const Sequence& s, uint64_t number, uint64_t
 
 void print(const Counts& c, double seconds) {
   std::cout << "operations " << c.operations << ", foretold " << c.asked << " (refused "
-            << c.refused << "), left open " << c.open << ", raced " << c.raced
-            << ", holders proven " << c.holders_proven << " + " << c.necessity_proven << ", "
-            << seconds << " s\n";
+            << c.refused << ", beside TIME_WAIT " << c.time_wait << "), left open " << c.open
+            << ", raced " << c.raced << ", holders proven " << c.holders_proven << " + "
+            << c.necessity_proven << ", " << seconds << " s\n";
 }
 
 Choice choice_of(const Lab& lab) {

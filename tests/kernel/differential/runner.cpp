@@ -131,6 +131,13 @@ Result<bool> raced(const Bench& bench, const World& world, const Op& op, const A
   return relevant_error(after.request, v.error) == kernel;
 }
 
+bool has_time_wait(const PortView& view) {
+  return std::ranges::any_of(view.buckets, [](const auto& b) {
+    return std::ranges::any_of(b.sockets,
+                               [](const Socket& s) { return s.is(SocketFlag::timewait); });
+  });
+}
+
 // --- the proof of the holders ---------------------------------------------------
 
 bool can_be_closed(const World& world, const rules::Conflict& c) {
@@ -195,6 +202,7 @@ Result<std::optional<Disagreement>> play(Bench& bench, const Sequence& s, uint16
       continue;
     }
     ++bench.counts.asked;
+    bench.counts.time_wait += has_time_wait(a.view);
     const int kernel = relevant_error(a.request, result);
     const int engine = relevant_error(a.request, a.verdict.error);
     if (kernel != engine) {

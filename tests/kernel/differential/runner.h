@@ -18,10 +18,11 @@ using ReadBuckets = std::function<bindlens::Result<bindlens::model::PortView>(
 
 struct Counts {
   uint64_t operations = 0;
-  uint64_t asked = 0;   // operations whose outcome the engine foretold
-  uint64_t refused = 0; // of those, refused by both
-  uint64_t open = 0;    // the engine said that it cannot know
-  uint64_t raced = 0;   // the table changed between the walk and the call
+  uint64_t asked = 0;     // operations whose outcome the engine foretold
+  uint64_t refused = 0;   // of those, refused by both
+  uint64_t time_wait = 0; // of those, with TIME_WAIT sockets in what was read
+  uint64_t open = 0;      // the engine said that it cannot know
+  uint64_t raced = 0;     // the table changed between the walk and the call
   uint64_t holders_proven = 0;
   uint64_t necessity_proven = 0;
 };

@@ -18,16 +18,16 @@ class Dice {
 };
 
 // How likely each kind of call is, out of a thousand.
-constexpr std::array<std::pair<Kind, unsigned>, 16> weights = {{
-    {Kind::open, 170},
-    {Kind::option, 190},
+constexpr std::array<std::pair<Kind, unsigned>, 17> weights = {{
+    {Kind::open, 165},
+    {Kind::option, 185},
     {Kind::device, 20},
     {Kind::own_range, 10},
     {Kind::attach, 8},
     {Kind::chown, 15},
-    {Kind::bind, 280},
+    {Kind::bind, 270},
     {Kind::listen, 90},
-    {Kind::connect, 75},
+    {Kind::connect, 80},
     {Kind::accept, 40},
     {Kind::disconnect, 10},
     {Kind::send, 15},
@@ -35,6 +35,7 @@ constexpr std::array<std::pair<Kind, unsigned>, 16> weights = {{
     {Kind::close, 45},
     {Kind::reset, 22},
     {Kind::crowd, 5},
+    {Kind::expire, 15},
 }};
 
 Kind random_kind(std::mt19937_64& random) {
@@ -89,6 +90,7 @@ struct Guess {
   bool open = false;
   bool v6 = false;
   bool bound = false;
+  bool listening = false;
 };
 
 class Generator {
@@ -110,6 +112,7 @@ class Generator {
     }
     s.autobind_reuse = dice_.percent(30);
     s.nonlocal = dice_.percent(10);
+    s.tw_reuse = dice_.below(3);
     return s;
   }
 
@@ -121,7 +124,11 @@ class Generator {
     for (int tries = 0; tries < 8; ++tries) {
       op.slot = dice_.below(slots);
       const Guess& g = guesses_[op.slot];
-      if (!picky || op.kind == Kind::open || (g.open && !(op.kind == Kind::bind && g.bound))) break;
+      if (!picky || op.kind == Kind::open) break;
+      if (op.kind == Kind::bind     ? g.open && !g.bound
+          : op.kind == Kind::expire ? g.listening
+                                    : g.open)
+        break;
     }
     fill(op);
     remember(op);
@@ -162,6 +169,10 @@ class Generator {
     case Kind::crowd:
       op.a = dice_.below(theme_.ports);
       break;
+    case Kind::expire:
+      op.a = dice_.percent(50) ? 255 : dice_.below(ports_in_use);
+      op.b = dice_.percent(50);
+      break;
     default:
       break;
     }
@@ -176,10 +187,11 @@ class Generator {
 
   void remember(const Op& op) {
     Guess& g = guesses_[op.slot];
-    if (op.kind == Kind::open) g = {true, op.b != 0, false};
+    if (op.kind == Kind::open) g = {true, op.b != 0, false, false};
     if (op.kind == Kind::bind || op.kind == Kind::listen || op.kind == Kind::connect)
       g.bound = true;
-    if (op.kind == Kind::accept && g.open) guesses_[op.a] = {true, g.v6, true};
+    if (op.kind == Kind::listen) g.listening = g.open;
+    if (op.kind == Kind::accept && g.open) guesses_[op.a] = {true, g.v6, true, false};
     if (op.kind == Kind::close || op.kind == Kind::reset) g = {};
   }
 
@@ -202,9 +214,10 @@ Sequence random_sequence(std::mt19937_64& random, unsigned length, const Choice&
 }
 
 std::string describe(const Op& op) {
-  constexpr std::array<const char*, 16> names = {
-      "open",    "option", "device",     "own_range", "attach", "chown", "bind",  "listen",
-      "connect", "accept", "disconnect", "send",      "shut",   "close", "reset", "crowd"};
+  constexpr std::array<const char*, 17> names = {
+      "open", "option", "device",  "own_range", "attach",     "chown",
+      "bind", "listen", "connect", "accept",    "disconnect", "send",
+      "shut", "close",  "reset",   "crowd",     "expire"};
   return std::string(names[static_cast<size_t>(op.kind)]) + " slot " + std::to_string(op.slot) +
          " (" + std::to_string(op.a) + ", " + std::to_string(op.b) + ", " + std::to_string(op.c) +
          ")";
@@ -217,6 +230,7 @@ std::string describe(const Setting& s) {
   if (s.privileged != 0) out += ", privileged below " + std::to_string(s.privileged);
   if (s.autobind_reuse) out += ", ip_autobind_reuse";
   if (s.nonlocal) out += ", ip_nonlocal_bind";
+  out += ", tcp_tw_reuse " + std::to_string(s.tw_reuse);
   return out;
 }
 

@@ -32,6 +32,9 @@ enum class Kind : uint8_t {
   close,
   reset, // close with SO_LINGER {1, 0}
   crowd, // a: port offset: eleven more UDP sockets on addresses of their own
+  // A connection to the listener that ends in TIME_WAIT at once: a: port offset of the
+  // client, 255 = the kernel's choice, b: the server closes first.
+  expire,
 };
 
 enum class Transport : uint8_t { tcp, udp, udplite, mptcp };
@@ -62,6 +65,7 @@ struct Setting {
   uint8_t privileged = 0; // ports below this offset need a privilege
   bool autobind_reuse = false;
   bool nonlocal = false; // ip_nonlocal_bind, both families
+  uint8_t tw_reuse = 2;  // tcp_tw_reuse
 };
 
 struct Sequence {

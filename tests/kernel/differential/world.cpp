@@ -67,6 +67,23 @@ int protocol_of(Transport t) {
   return 0;
 }
 
+void close_with_reset(Slot& s) {
+  const linger now{1, 0};
+  ::setsockopt(s.fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  s = {};
+}
+
+uint16_t port_at(const Fd& fd, int (*name)(int, sockaddr*, socklen_t*)) {
+  sockaddr_in6 a{}; // the port of an IPv4 address is in the same place
+  socklen_t size = sizeof a;
+  return name(fd.get(), reinterpret_cast<sockaddr*>(&a), &size) == 0 ? a.sin6_port : 0;
+}
+
+bool are_ends_of_one(const Fd& client, const Fd& accepted) {
+  const uint16_t port = port_at(client, ::getsockname);
+  return port != 0 && port == port_at(accepted, ::getpeername);
+}
+
 } // namespace
 
 int World::open(const Op& op) {
@@ -146,9 +163,9 @@ int World::listen(const Op& op) {
   return result;
 }
 
-bool World::prepare_connect(const Op& op, sockaddr_storage& to, socklen_t& size) const {
-  const Slot& target = sockets_[op.a];
-  if (!target.fd || op.a == op.slot) return false;
+bool World::name_as_peer(unsigned slot, sockaddr_storage& to, socklen_t& size) const {
+  const Slot& target = sockets_[slot];
+  if (!target.fd) return false;
   to = {};
   size = sizeof to;
   if (::getsockname(target.fd.get(), reinterpret_cast<sockaddr*>(&to), &size) != 0) return false;
@@ -166,7 +183,7 @@ int World::connect(const Op& op) {
   Slot& s = sockets_[op.slot];
   sockaddr_storage to{};
   socklen_t size = 0;
-  if (!prepare_connect(op, to, size)) return -1;
+  if (op.a == op.slot || !name_as_peer(op.a, to, size)) return -1;
   const int result =
       ::connect(s.fd.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0 ? 0 : errno;
   if (result == 0 || result == EINPROGRESS) s.connected = true;
@@ -214,6 +231,34 @@ int World::make_crowd(const Op& op) {
   return -1;
 }
 
+int World::expire(const Op& op) {
+  const Slot& s = sockets_[op.slot];
+  sockaddr_storage to{};
+  socklen_t size = 0;
+  if (s.transport != Transport::tcp || !s.listening || !name_as_peer(op.slot, to, size)) return -1;
+  Slot client;
+  client.fd.reset(::socket(to.ss_family, type_of(Transport::tcp), 0));
+  set_int(client.fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (op.a != 255) {
+    const auto any = to.ss_family == AF_INET ? "127.0.0.1" : "::1";
+    const sockaddr_storage from =
+        to_sockaddr(*bindlens::model::parse_address(any), port_of(op.a), 0);
+    if (::bind(client.fd.get(), reinterpret_cast<const sockaddr*>(&from), size) != 0) return -1;
+  }
+  std::ignore = ::connect(client.fd.get(), reinterpret_cast<const sockaddr*>(&to), size);
+  Slot accepted;
+  accepted.fd.reset(::accept4(s.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  // Its queue may hold somebody else's connection in front.
+  if (!accepted.fd || !are_ends_of_one(client.fd, accepted.fd)) {
+    close_with_reset(client);
+    if (accepted.fd) close_with_reset(accepted);
+    return -1;
+  }
+  if (op.b == 0) std::swap(client, accepted);
+  accepted = {};
+  return -1;
+}
+
 int World::descriptor_of(uint64_t inode) const {
   if (inode == 0) return -1;
   for (const Slot& s : sockets_)
@@ -222,16 +267,6 @@ int World::descriptor_of(uint64_t inode) const {
     if (s.inode == inode) return s.fd.get();
   return -1;
 }
-
-namespace {
-
-void close_with_reset(Slot& s) {
-  const linger now{1, 0};
-  ::setsockopt(s.fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
-  s = {};
-}
-
-} // namespace
 
 void World::reset_by_inode(uint64_t inode) {
   for (Slot& s : sockets_)
@@ -244,6 +279,7 @@ int World::perform(const Op& op) {
   Slot& s = sockets_[op.slot];
   if (op.kind == Kind::open) return open(op);
   if (op.kind == Kind::crowd) return make_crowd(op);
+  if (op.kind == Kind::expire) return expire(op);
   if (!s.fd) return -1;
   switch (op.kind) {
   case Kind::option:
@@ -296,6 +332,7 @@ int World::perform(const Op& op) {
     return -1;
   case Kind::open:
   case Kind::crowd:
+  case Kind::expire:
     break;
   }
   return -1;

@@ -59,8 +59,9 @@ class World {
   int accept(const Op& op);
   int send(const Op& op);
   int make_crowd(const Op& op);
+  int expire(const Op& op);
   [[nodiscard]] bool in_syn_sent(unsigned slot) const;
-  [[nodiscard]] bool prepare_connect(const Op& op, sockaddr_storage& to, socklen_t& size) const;
+  [[nodiscard]] bool name_as_peer(unsigned slot, sockaddr_storage& to, socklen_t& size) const;
 
   const Lab& lab_;
   uint16_t base_;

@@ -177,6 +177,25 @@ TEST(LiesBelow, FollowsTheOverlapOfAddresses) {
   EXPECT_FALSE(lies_below(on_device, tw));
 }
 
+TEST(CameAfter, ByCookieOrByAge) {
+  constexpr MonoNs ms = 1'000'000;
+  constexpr MonoNs bound_at = 100 * second;
+  Socket bound = bound_to(Address::v4(10, 0, 0, 1));
+  bound.cookie = 7;
+  Socket tw = timewait(80, 1);
+  tw.tw_left_ms = 59'000; // a second old
+  tw.cookie = 8;
+  EXPECT_FALSE(came_after(tw, bound, bound_at, bound_at + 500 * ms));
+  EXPECT_FALSE(came_after(tw, bound, bound_at, bound_at + 1010 * ms)) << "within a tick";
+  EXPECT_TRUE(came_after(tw, bound, bound_at, bound_at + 1011 * ms));
+  tw.cookie = 7;
+  EXPECT_TRUE(came_after(tw, bound, bound_at, bound_at)) << "the bound socket itself";
+  tw.cookie = bound.cookie = 0;
+  EXPECT_FALSE(came_after(tw, bound, bound_at, bound_at)) << "no cookies to tell by";
+  tw.tw_left_ms = 0;
+  EXPECT_FALSE(came_after(tw, bound, bound_at, bound_at + second)) << "age not known";
+}
+
 TEST(BindReuses, CountAllAndTellSome) {
   BindReuses reuses;
   uint64_t left_out = 7;

@@ -222,6 +222,33 @@ TEST(Connect, ATimeWaitTupleIsLeftOpen) {
   EXPECT_TRUE(v.open);
 }
 
+// tcp_tw_reuse has no say when the caller names the port.
+TEST(Connect, WhereTheKernelSearchesTwReuseDecides) {
+  const auto view = connected_bucket({holds("10.0.0.5:40000").child("10.0.0.9:80").time_wait(),
+                                      holds("127.0.0.1:40000").child("127.0.0.1:80").time_wait()});
+  auto facts = range(40000, 40000);
+  const auto far = [&] {
+    return decide(ask("10.0.0.5:0").to_connect("10.0.0.9:80").request(), view, facts, {});
+  };
+  const auto near = [&] {
+    return decide(ask("127.0.0.1:0").to_connect("127.0.0.1:80").request(), view, facts, {});
+  };
+  facts.tcp_tw_reuse = 0;
+  EXPECT_EQ(far().error, EADDRNOTAVAIL);
+  EXPECT_FALSE(far().open);
+  EXPECT_EQ(near().error, EADDRNOTAVAIL);
+  facts.tcp_tw_reuse = 2;
+  EXPECT_EQ(far().error, EADDRNOTAVAIL);
+  EXPECT_TRUE(near().open);
+  facts.tcp_tw_reuse = 1;
+  EXPECT_TRUE(far().open);
+  facts.tcp_tw_reuse.reset();
+  EXPECT_TRUE(far().open);
+  const auto named = ask("10.0.0.5:40000").to_connect("10.0.0.9:80");
+  facts.tcp_tw_reuse = 0;
+  EXPECT_TRUE(decide(named.request(), view, facts, {}).open);
+}
+
 TEST(Connect, DevicesTellTuplesApart) {
   const auto view = view_of({holds("10.0.0.5:8080").connected("10.0.0.9:80").dev(2)});
   EXPECT_EQ(verdict(ask("10.0.0.5:8080").to_connect("10.0.0.9:80"), view).error, 0);

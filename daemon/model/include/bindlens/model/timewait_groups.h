@@ -58,6 +58,11 @@ class TimeWaitGroups {
 // Is the TIME_WAIT socket one that the bound socket went over: do their addresses overlap?
 [[nodiscard]] bool lies_below(const Socket& bound, const Socket& timewait);
 
+// Is it what is left of the bound socket itself, or younger than the bind? Read at `now`;
+// the kernel knows its age to a tick, so one born within 10 ms after the bind passes for older.
+[[nodiscard]] bool came_after(const Socket& timewait, const Socket& bound, MonoNs bound_at,
+                              MonoNs now);
+
 // Binds over TIME_WAIT: all are counted, and not all are told.
 class BindReuses {
  public:
