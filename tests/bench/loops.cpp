@@ -1,25 +1,13 @@
-#include "hooks.h"
-#include "stage.h"
+#include "loop.h"
 
 #include <bindlens/util/clock.h>
 
-#include <algorithm>
 #include <netinet/in.h>
 #include <sys/socket.h>
-
-#include <functional>
 
 namespace bindlens::bench {
 
 namespace {
-
-sockaddr_in loopback(uint16_t port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  return address;
-}
 
 constexpr uint16_t first_bind_port = 20'000;
 constexpr uint16_t bind_ports = 16;
@@ -68,84 +56,6 @@ class Listener {
   Fd fd_;
   sockaddr_in address_;
 };
-
-// Seconds per turn of a loop, each sample the mean of one slice of turns.
-struct Cost {
-  Samples wall, cpu;
-};
-
-struct Loop {
-  std::function<void()> turn;
-  size_t turns_per_slice;
-  int slices;
-};
-
-void run_slices(const Loop& loop, Cost& cost) {
-  const auto turns = static_cast<double>(loop.turns_per_slice);
-  for (int slice = 0; slice < loop.slices; ++slice) {
-    const uint64_t wall = read_clock_ns(CLOCK_MONOTONIC);
-    const uint64_t cpu = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    for (size_t i = 0; i < loop.turns_per_slice; ++i)
-      loop.turn();
-    cost.cpu.add(static_cast<double>(read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / turns / 1e9);
-    cost.wall.add(static_cast<double>(read_clock_ns(CLOCK_MONOTONIC) - wall) / turns / 1e9);
-  }
-}
-
-struct Comparison {
-  Cost without, attached;
-  int disturbed = 0; // rounds
-  size_t others = 0; // most that were attached on both sides
-};
-
-// One round. False when somebody else's hooks came or went meanwhile.
-bool run_round(Bench& bench, const Loop& loop, Comparison& c) {
-  const size_t others = loaded_bind_hooks();
-  Cost without, attached;
-  run_slices(loop, without);
-  if (loaded_bind_hooks() != others) return false;
-  const Daemon daemon(bench);
-  if (!wait_for_bind_hooks(others + 1, 1)) return false;
-  run_slices(loop, attached);
-  if (loaded_bind_hooks() != others + 1) return false;
-  c.without.wall.add(without.wall.median());
-  c.without.cpu.add(without.cpu.median());
-  c.attached.wall.add(attached.wall.median());
-  c.attached.cpu.add(attached.cpu.median());
-  c.others = std::max(c.others, others);
-  return true;
-}
-
-// In turns, so that whatever else the machine does falls on both sides.
-Comparison compare(Bench& bench, const Loop& loop) {
-  Comparison c;
-  Cost warm_up;
-  run_slices({loop.turn, loop.turns_per_slice, 1}, warm_up);
-  for (int round = 0; round < bench.scale.attach_rounds; ++round)
-    if (!run_round(bench, loop, c)) ++c.disturbed;
-  return c;
-}
-
-void report(Bench& bench, const std::string& what, const Comparison& c, double limit) {
-  if (c.without.wall.empty() || c.attached.wall.empty())
-    return bench.report.line(what, "not measured: other daemons came and went",
-                             "<= " + number(limit, 2) + " x", false);
-  const double ratio = c.attached.wall.median() / c.without.wall.median();
-  const double cpu_ratio = c.attached.cpu.median() / c.without.cpu.median();
-  bench.report.detail("without   wall " + describe(c.without.wall, Unit::microseconds) + ", cpu " +
-                      describe(c.without.cpu, Unit::microseconds));
-  bench.report.detail("attached  wall " + describe(c.attached.wall, Unit::microseconds) + ", cpu " +
-                      describe(c.attached.cpu, Unit::microseconds));
-  if (c.disturbed > 0)
-    bench.report.detail(std::to_string(c.disturbed) +
-                        " rounds left out: another daemon came or went");
-  if (c.others > 0)
-    bench.report.detail("up to " + std::to_string(c.others) +
-                        " other daemons were attached on both sides: the ratio is too low");
-  bench.report.line(what,
-                    number(ratio, 3) + " x the time (cpu time: " + number(cpu_ratio, 3) + " x)",
-                    "<= " + number(limit, 2) + " x", ratio <= limit);
-}
 
 } // namespace
 

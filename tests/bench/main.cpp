@@ -31,6 +31,8 @@ constexpr std::array benchmarks{
     Benchmark{"bind", measure_bind, "socket+bind+close with and without the daemon"},
     Benchmark{"upkeep", measure_upkeep, "socket+bind+close while the daemon audits and while not"},
     Benchmark{"connect", measure_connect, "connect+accept+close with and without the daemon"},
+    Benchmark{"timewait", measure_timewait, "connections that end in TIME_WAIT, 100,000 of them"},
+    Benchmark{"reuseport", measure_reuseport, "connections and datagrams to four members, counted"},
     Benchmark{"storm", measure_storm, "binds as fast as two processes make them"},
 };
 
@@ -53,6 +55,8 @@ Scale smoke_scale() {
           .upkeep_slices = 2,
           .binds_per_slice = 100,
           .connects_per_slice = 100,
+          .datagrams_per_slice = 640,
+          .time_waits = 1000,
           .storm_binds = 4000};
 }
 

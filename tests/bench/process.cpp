@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdexcept>
@@ -61,6 +62,14 @@ void give_up(const std::string& what) {
 
 void give_up_errno(const std::string& what) {
   give_up(what + ": " + std::strerror(errno));
+}
+
+double cpu_seconds_of(pid_t pid) {
+  clockid_t clock{};
+  timespec time{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0)
+    give_up("reading the processor time of process " + std::to_string(pid));
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
 double now_seconds() {

@@ -51,6 +51,9 @@ enum class Output { discard, count_lines };
 // signal, is a reason to give up.
 [[nodiscard]] Run run_program(const std::vector<std::string>& argv, Output output);
 
+// Processor time that a running process has had, user and system.
+[[nodiscard]] double cpu_seconds_of(pid_t pid);
+
 [[nodiscard]] double now_seconds();
 
 } // namespace bindlens::bench

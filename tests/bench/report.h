@@ -10,6 +10,7 @@ class Samples {
  public:
   void add(double value) { values_.push_back(value); }
   [[nodiscard]] bool empty() const { return values_.empty(); }
+  [[nodiscard]] double last() const { return values_.back(); }
   [[nodiscard]] double min() const;
   [[nodiscard]] double median() const;
   [[nodiscard]] double max() const;

@@ -103,18 +103,31 @@ Holders::Holders(const Scale& scale) {
               " descriptors per process allowed?");
 }
 
-Daemon::Daemon(const Bench& bench, uint32_t audit_interval_s)
+Daemon::Daemon(const Bench& bench, uint32_t audit_interval_s, const std::vector<std::string>& more)
     : socket_(bench.directory + "/socket") {
   const std::string ready = bench.directory + "/ready";
   ::unlink(ready.c_str());
-  const std::string interval = std::to_string(audit_interval_s);
+  // The findings among the sockets of a benchmark are warnings.
+  std::vector<std::string> words{"bindlensd",
+                                 "--socket",
+                                 socket_,
+                                 "--ready-file",
+                                 ready,
+                                 "--log-level",
+                                 "error",
+                                 "--audit-interval",
+                                 std::to_string(audit_interval_s),
+                                 "--state-dir",
+                                 bench.state};
+  words.insert(words.end(), more.begin(), more.end());
   const double start = now_seconds();
   child_ = Child::fork([&] {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    // The findings among the sockets of a benchmark are warnings.
-    ::execl(bench.daemon.c_str(), "bindlensd", "--socket", socket_.c_str(), "--ready-file",
-            ready.c_str(), "--log-level", "error", "--audit-interval", interval.c_str(),
-            "--state-dir", bench.state.c_str(), nullptr);
+    std::vector<char*> argv;
+    for (std::string& word : words)
+      argv.push_back(word.data());
+    argv.push_back(nullptr);
+    ::execv(bench.daemon.c_str(), argv.data());
     return 127;
   });
   while (!exists(ready)) {

@@ -24,6 +24,8 @@ struct Scale {
   int upkeep_slices = 300;
   size_t binds_per_slice = 5'000;
   size_t connects_per_slice = 1'500;
+  size_t datagrams_per_slice = 12'800;
+  size_t time_waits = 100'000;    // connections
   size_t storm_binds = 2'000'000; // over all processes
   [[nodiscard]] size_t sockets() const { return processes * sockets_per_process; }
 };
@@ -63,8 +65,9 @@ class Holders {
 // The daemon, from start to SIGTERM.
 class Daemon {
  public:
-  // Returns when it is ready.
-  explicit Daemon(const Bench& bench, uint32_t audit_interval_s = 5);
+  // Returns when it is ready. `more`: further arguments.
+  explicit Daemon(const Bench& bench, uint32_t audit_interval_s = 5,
+                  const std::vector<std::string>& more = {});
   [[nodiscard]] double seconds_to_ready() const { return seconds_to_ready_; }
   [[nodiscard]] pid_t pid() const { return child_.pid(); }
   [[nodiscard]] const std::string& socket() const { return socket_; }
@@ -88,6 +91,8 @@ void measure_ports(Bench& bench);
 void measure_bind(Bench& bench);
 void measure_upkeep(Bench& bench);
 void measure_connect(Bench& bench);
+void measure_timewait(Bench& bench);
+void measure_reuseport(Bench& bench);
 void measure_storm(Bench& bench);
 void measure_memory(Bench& bench);
 void measure_start(Bench& bench);

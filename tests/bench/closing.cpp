@@ -1,0 +1,81 @@
+#include "loop.h"
+
+#include <bindlens/util/clock.h>
+
+#include <fstream>
+#include <sys/socket.h>
+
+namespace bindlens::bench {
+
+namespace {
+
+constexpr uint16_t service = 20'003;
+
+void keep_all_time_waits() {
+  std::ofstream("/proc/sys/net/ipv4/tcp_max_tw_buckets") << 4'000'000;
+}
+
+// Connections whose server closes first, to another address of 127.0.0.0/8 every thousand,
+// so that no search for a port gets long and nothing is reused.
+class Closer {
+ public:
+  Closer() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in any = loopback(service);
+    any.sin_addr.s_addr = INADDR_ANY;
+    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
+        ::listen(listener_.get(), 16) != 0)
+      give_up_errno("making a listener");
+  }
+  void connect_once() {
+    sockaddr_in to = loopback(service);
+    to.sin_addr.s_addr = htonl(0x7f010001 + made_++ / 1000);
+    const Fd client(::socket(AF_INET, SOCK_STREAM, 0));
+    if (::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
+      give_up_errno("connect");
+    const Fd accepted(::accept(listener_.get(), nullptr, nullptr));
+    if (!accepted) give_up_errno("accept");
+    // Destructors run in reverse order.
+  }
+
+ private:
+  Fd listener_;
+  uint32_t made_ = 0;
+};
+
+double seconds_for(Closer& closer, size_t connections) {
+  const double start = now_seconds();
+  for (size_t i = 0; i < connections; ++i)
+    closer.connect_once();
+  return now_seconds() - start;
+}
+
+} // namespace
+
+void measure_timewait(Bench& bench) {
+  bench.report.heading("Connections that end in TIME_WAIT, attached");
+  keep_all_time_waits();
+  Closer closer;
+  Samples without, attached;
+  double busy = 0;
+  double seconds = 0;
+  uint64_t lost = 0;
+  for (int round = 0; round < bench.scale.rounds; ++round) {
+    without.add(seconds_for(closer, bench.scale.time_waits));
+    const Daemon daemon(bench);
+    const double cpu = cpu_seconds_of(daemon.pid());
+    attached.add(seconds_for(closer, bench.scale.time_waits));
+    busy += cpu_seconds_of(daemon.pid()) - cpu;
+    seconds += attached.last();
+    lost += daemon.status().events_lost;
+  }
+  bench.report.detail("without   " + describe(without, Unit::milliseconds));
+  bench.report.detail("attached  " + describe(attached, Unit::milliseconds) + ", records lost " +
+                      thousands(lost));
+  const double ratio = without.median() / attached.median();
+  const std::string what = thousands(bench.scale.time_waits) + " connections into TIME_WAIT";
+  bench.report.line(what, number(ratio, 3) + " x the throughput", ">= 0.95 x", ratio >= 0.95);
+  const double share = busy / seconds * 100;
+  bench.report.line(what + ", daemon", number(share, 1) + " % of a processor", "< 5 %", share < 5);
+}
+
+} // namespace bindlens::bench

@@ -1,0 +1,102 @@
+#include "loop.h"
+
+#include "hooks.h"
+
+#include <bindlens/util/clock.h>
+
+#include <algorithm>
+
+namespace bindlens::bench {
+
+sockaddr_in loopback(uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  return address;
+}
+
+void run_slices(const Loop& loop, Cost& cost) {
+  const auto turns = static_cast<double>(loop.turns_per_slice);
+  for (int slice = 0; slice < loop.slices; ++slice) {
+    const uint64_t wall = read_clock_ns(CLOCK_MONOTONIC);
+    const uint64_t cpu = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    for (size_t i = 0; i < loop.turns_per_slice; ++i)
+      loop.turn();
+    cost.cpu.add(static_cast<double>(read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / turns / 1e9);
+    cost.wall.add(static_cast<double>(read_clock_ns(CLOCK_MONOTONIC) - wall) / turns / 1e9);
+  }
+}
+
+namespace {
+
+void add_medians(const Cost& from, Cost& to) {
+  to.wall.add(from.wall.median());
+  to.cpu.add(from.cpu.median());
+}
+
+// One round. False when somebody else's hooks came or went meanwhile.
+bool run_round(Bench& bench, const Loop& loop, Comparison& c) {
+  const size_t others = loaded_bind_hooks();
+  Cost without, attached;
+  run_slices(loop, without);
+  if (loaded_bind_hooks() != others) return false;
+  const Daemon daemon(bench);
+  if (!wait_for_bind_hooks(others + 1, 1)) return false;
+  run_slices(loop, attached);
+  if (loaded_bind_hooks() != others + 1) return false;
+  add_medians(without, c.without);
+  add_medians(attached, c.attached);
+  c.others = std::max(c.others, others);
+  return true;
+}
+
+} // namespace
+
+Comparison compare(Bench& bench, const Loop& loop) {
+  Comparison c;
+  Cost warm_up;
+  run_slices({loop.turn, loop.turns_per_slice, 1}, warm_up);
+  for (int round = 0; round < bench.scale.attach_rounds; ++round)
+    if (!run_round(bench, loop, c)) ++c.disturbed;
+  return c;
+}
+
+Comparison compare_hooks(Bench& bench, const Loop& loop, const std::vector<std::string>& hooks) {
+  std::vector<std::string> less;
+  for (const std::string& hook : hooks)
+    less.insert(less.end(), {"--disable-hook", hook});
+  Comparison c;
+  for (int round = 0; round < bench.scale.attach_rounds; ++round) {
+    for (const bool all : {false, true}) {
+      const Daemon daemon(bench, 0, all ? std::vector<std::string>{} : less);
+      Cost cost;
+      run_slices(loop, cost);
+      add_medians(cost, all ? c.attached : c.without);
+    }
+  }
+  return c;
+}
+
+void report(Bench& bench, const std::string& what, const Comparison& c, double limit) {
+  if (c.without.wall.empty() || c.attached.wall.empty())
+    return bench.report.line(what, "not measured: other daemons came and went",
+                             "<= " + number(limit, 2) + " x", false);
+  const double ratio = c.attached.wall.median() / c.without.wall.median();
+  const double cpu_ratio = c.attached.cpu.median() / c.without.cpu.median();
+  bench.report.detail("without   wall " + describe(c.without.wall, Unit::microseconds) + ", cpu " +
+                      describe(c.without.cpu, Unit::microseconds));
+  bench.report.detail("attached  wall " + describe(c.attached.wall, Unit::microseconds) + ", cpu " +
+                      describe(c.attached.cpu, Unit::microseconds));
+  if (c.disturbed > 0)
+    bench.report.detail(std::to_string(c.disturbed) +
+                        " rounds left out: another daemon came or went");
+  if (c.others > 0)
+    bench.report.detail("up to " + std::to_string(c.others) +
+                        " other daemons were attached on both sides: the ratio is too low");
+  bench.report.line(what,
+                    number(ratio, 3) + " x the time (cpu time: " + number(cpu_ratio, 3) + " x)",
+                    "<= " + number(limit, 2) + " x", ratio <= limit);
+}
+
+} // namespace bindlens::bench

@@ -1,0 +1,45 @@
+#pragma once
+
+#include "stage.h"
+
+#include <functional>
+#include <netinet/in.h>
+#include <string>
+#include <vector>
+
+namespace bindlens::bench {
+
+[[nodiscard]] sockaddr_in loopback(uint16_t port);
+
+// Work that is measured in slices of so many turns.
+struct Loop {
+  std::function<void()> turn;
+  size_t turns_per_slice;
+  int slices;
+};
+
+// Seconds per turn of a loop, each sample the mean of one slice of turns.
+struct Cost {
+  Samples wall, cpu;
+};
+
+void run_slices(const Loop& loop, Cost& cost);
+
+// Both sides have as many samples: medians of rounds.
+struct Comparison {
+  Cost without, attached;
+  int disturbed = 0; // rounds
+  size_t others = 0; // most that were attached on both sides
+};
+
+// Without any daemon and with one, in turns, so that whatever else the machine does falls on
+// both sides.
+[[nodiscard]] Comparison compare(Bench& bench, const Loop& loop);
+// Beside a daemon with these hooks disabled, which stands for "without", and beside one with all.
+[[nodiscard]] Comparison compare_hooks(Bench& bench, const Loop& loop,
+                                       const std::vector<std::string>& hooks);
+
+// `limit`: of the time with it to the time without.
+void report(Bench& bench, const std::string& what, const Comparison& c, double limit);
+
+} // namespace bindlens::bench
