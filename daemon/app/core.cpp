@@ -428,7 +428,7 @@ void Core::find_owners(std::vector<model::Blocker>& blockers, std::function<void
   if (complete) return done();
   sweeper_.request_in_turn([this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
     for (model::Blocker& b : blockers)
-      if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket));
+      if (!b.holders_known && swept) fill_holders(b, kernel::still_open(b.socket, **swept));
     done();
   });
 }
