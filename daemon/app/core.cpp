@@ -194,7 +194,7 @@ void Core::verify_later() {
 
 void Core::publish(model::Event e) {
   connects_.note(e);
-  if (e.type == model::EventType::release) failures_.note_release(e.socket.id, e.time);
+  if (e.type == model::EventType::release) failures_.note_release(e.socket, e.time);
   const model::Event& kept = events_.add(std::move(e));
   // A sink may end its own subscription.
   for (auto next = sinks_.begin(); next != sinks_.end();)
@@ -381,7 +381,7 @@ void Core::when_diagnosed(std::function<void()> done) {
 // When a holder let go after the refusal: the kernel told of it since.
 void Core::add_releases(model::Failure& f) {
   for (model::Blocker& b : f.blockers)
-    b.released_at = events_.released_at(b.socket.id, f.time);
+    b.released_at = events_.released_at(b.socket, f.time);
 }
 
 void Core::finish(Diagnosis& diagnosis) {

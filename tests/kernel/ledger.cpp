@@ -129,6 +129,14 @@ bool Ledger::may_hold(uint64_t cookie, const Entry& refused) const {
   return entries_[static_cast<size_t>(life->second.close)].latest >= refused.op.before;
 }
 
+// A socket that had the port was closed during the refused call.
+bool Ledger::let_go_meanwhile(const Entry& refused) const {
+  return std::ranges::any_of(entries_, [&](const Entry& e) {
+    return e.op.kind == Kind::close && e.op.port == refused.op.port && e.op.udp == refused.op.udp &&
+           e.op.before <= refused.op.after && e.latest >= refused.op.before;
+  });
+}
+
 std::string Ledger::compare_holders(const Entry& refused, const Json& failure) const {
   std::set<uint64_t> told;
   std::string problem;
@@ -149,8 +157,8 @@ std::string Ledger::compare_holders(const Entry& refused, const Json& failure) c
     if (c != 0) expected.insert(c);
   if (!expected.empty() && told != expected) problem += "other sockets were in the way; ";
   const bool in_use = refused.op.error == EADDRINUSE;
-  if (in_use != !told.empty())
-    problem += in_use ? "nothing was in the way; " : "nothing is to be; ";
+  if (!in_use && !told.empty()) problem += "nothing was in the way; ";
+  if (in_use && told.empty() && !let_go_meanwhile(refused)) problem += "something was in the way; ";
   return problem;
 }
 

@@ -53,6 +53,7 @@ class Ledger {
   [[nodiscard]] std::optional<size_t> release_of(const Json& event, uint64_t time,
                                                  std::string& problem);
   [[nodiscard]] uint64_t bound_again(const Entry& closed) const;
+  [[nodiscard]] bool let_go_meanwhile(const Entry& refused) const;
   [[nodiscard]] bool may_hold(uint64_t cookie, const Entry& refused) const;
 
   int64_t offset_;
