@@ -1,3 +1,5 @@
+#include "loops.h"
+
 #include "hooks.h"
 #include "stage.h"
 
@@ -6,8 +8,6 @@
 #include <algorithm>
 #include <netinet/in.h>
 #include <sys/socket.h>
-
-#include <functional>
 
 namespace bindlens::bench {
 
@@ -23,26 +23,6 @@ sockaddr_in loopback(uint16_t port) {
 
 constexpr uint16_t first_bind_port = 20'000;
 constexpr uint16_t bind_ports = 16;
-
-// Ports in turn: whoever looks into /proc/PID/fd at the wrong moment, or sweeps
-// over all descriptors, keeps a closed socket alive for a little longer. Counts
-// the binds that failed because of it.
-class Binder {
- public:
-  void bind_once() {
-    const sockaddr_in address = loopback(static_cast<uint16_t>(first_bind_port + next_));
-    next_ = (next_ + 1) % bind_ports;
-    const Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
-    if (errno != EADDRINUSE) give_up_errno("bind");
-    ++refused_;
-  }
-  [[nodiscard]] size_t refused() const { return refused_; }
-
- private:
-  unsigned next_ = 0;
-  size_t refused_ = 0;
-};
 
 // Lingering for no time, which accepted sockets inherit, ends connections with
 // a reset: none stays in TIME_WAIT, and ports never run out.
@@ -68,29 +48,6 @@ class Listener {
   Fd fd_;
   sockaddr_in address_;
 };
-
-// Seconds per turn of a loop, each sample the mean of one slice of turns.
-struct Cost {
-  Samples wall, cpu;
-};
-
-struct Loop {
-  std::function<void()> turn;
-  size_t turns_per_slice;
-  int slices;
-};
-
-void run_slices(const Loop& loop, Cost& cost) {
-  const auto turns = static_cast<double>(loop.turns_per_slice);
-  for (int slice = 0; slice < loop.slices; ++slice) {
-    const uint64_t wall = read_clock_ns(CLOCK_MONOTONIC);
-    const uint64_t cpu = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    for (size_t i = 0; i < loop.turns_per_slice; ++i)
-      loop.turn();
-    cost.cpu.add(static_cast<double>(read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / turns / 1e9);
-    cost.wall.add(static_cast<double>(read_clock_ns(CLOCK_MONOTONIC) - wall) / turns / 1e9);
-  }
-}
 
 struct Comparison {
   Cost without, attached;
@@ -148,6 +105,27 @@ void report(Bench& bench, const std::string& what, const Comparison& c, double l
 }
 
 } // namespace
+
+void Binder::bind_once() {
+  const sockaddr_in address = loopback(static_cast<uint16_t>(first_bind_port + next_));
+  next_ = (next_ + 1) % bind_ports;
+  const Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
+  if (errno != EADDRINUSE) give_up_errno("bind");
+  ++refused_;
+}
+
+void run_slices(const Loop& loop, Cost& cost) {
+  const auto turns = static_cast<double>(loop.turns_per_slice);
+  for (int slice = 0; slice < loop.slices; ++slice) {
+    const uint64_t wall = read_clock_ns(CLOCK_MONOTONIC);
+    const uint64_t cpu = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    for (size_t i = 0; i < loop.turns_per_slice; ++i)
+      loop.turn();
+    cost.cpu.add(static_cast<double>(read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / turns / 1e9);
+    cost.wall.add(static_cast<double>(read_clock_ns(CLOCK_MONOTONIC) - wall) / turns / 1e9);
+  }
+}
 
 void measure_bind(Bench& bench) {
   bench.report.heading("Loop of socket, bind, close");

@@ -32,6 +32,8 @@ constexpr std::array benchmarks{
     Benchmark{"upkeep", measure_upkeep, "socket+bind+close while the daemon audits and while not"},
     Benchmark{"connect", measure_connect, "connect+accept+close with and without the daemon"},
     Benchmark{"storm", measure_storm, "binds as fast as two processes make them"},
+    Benchmark{"history", measure_history,
+              "binds with a history on disk; a question to a large one"},
 };
 
 void print_usage(std::ostream& out) {
@@ -53,7 +55,10 @@ Scale smoke_scale() {
           .upkeep_slices = 2,
           .binds_per_slice = 100,
           .connects_per_slice = 100,
-          .storm_binds = 4000};
+          .storm_binds = 4000,
+          .history_rounds = 1,
+          .sustained_seconds = 1,
+          .history_rows = 20'000};
 }
 
 struct Wanted {

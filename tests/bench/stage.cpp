@@ -108,13 +108,14 @@ Daemon::Daemon(const Bench& bench, uint32_t audit_interval_s)
   const std::string ready = bench.directory + "/ready";
   ::unlink(ready.c_str());
   const std::string interval = std::to_string(audit_interval_s);
+  const std::string size = std::to_string(bench.history_bytes);
   const double start = now_seconds();
   child_ = Child::fork([&] {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     // The findings among the sockets of a benchmark are warnings.
     ::execl(bench.daemon.c_str(), "bindlensd", "--socket", socket_.c_str(), "--ready-file",
             ready.c_str(), "--log-level", "error", "--audit-interval", interval.c_str(),
-            "--state-dir", bench.state.c_str(), nullptr);
+            "--state-dir", bench.state.c_str(), "--history-max-size", size.c_str(), nullptr);
     return 127;
   });
   while (!exists(ready)) {

@@ -25,6 +25,9 @@ struct Scale {
   size_t binds_per_slice = 5'000;
   size_t connects_per_slice = 1'500;
   size_t storm_binds = 2'000'000; // over all processes
+  int history_rounds = 7;         // history on disk, history in memory
+  int sustained_seconds = 30;
+  size_t history_rows = 10'000'000;
   [[nodiscard]] size_t sockets() const { return processes * sockets_per_process; }
 };
 
@@ -34,9 +37,10 @@ struct Bench {
   Report report;
   std::string daemon; // paths of the programs under test
   std::string command;
-  std::string directory;      // for the daemon's socket and ready file
-  std::string state = "none"; // directory of the daemon's history
-  uint32_t netns = 0;         // this program's own namespace, by inode number
+  std::string directory;               // for the daemon's socket and ready file
+  std::string state = "none";          // directory of the daemon's history
+  uint64_t history_bytes = 256u << 20; // its --history-max-size
+  uint32_t netns = 0;                  // this program's own namespace, by inode number
 };
 
 // Moves this program into a network namespace of its own, with loopback up, and
@@ -89,6 +93,7 @@ void measure_bind(Bench& bench);
 void measure_upkeep(Bench& bench);
 void measure_connect(Bench& bench);
 void measure_storm(Bench& bench);
+void measure_history(Bench& bench);
 void measure_memory(Bench& bench);
 void measure_start(Bench& bench);
 
