@@ -12,6 +12,15 @@ using namespace std::chrono_literals;
 constexpr auto tick_interval = 1s;
 // What takes a port silently is found by the walks that check the table.
 constexpr MonoNs table_interval = 60'000'000'000;
+constexpr MonoNs share_interval = 60'000'000'000;
+
+// Grows with everything that a member gets.
+uint64_t work_of(const model::ShareCounters& c) {
+  uint64_t sum = 0;
+  for (const auto& figure : {c.selected, c.queued, c.accepted, c.datagrams, c.drops, c.migrated})
+    sum += figure.value_or(0);
+  return sum;
+}
 
 } // namespace
 
@@ -42,6 +51,23 @@ void Recorder::record(const model::Event& e) {
   history_->append(e);
   // Of what was lost, the walk that follows tells what is left of it.
   if (e.type == model::EventType::gap) table_due_ = true;
+}
+
+// Groups of which no member got anything since are as they were.
+void Recorder::note_shares(const std::vector<model::ReuseportGroup>& groups) {
+  const MonoNs now = monotonic_now();
+  if (shares_given_ != 0 && now - shares_given_ < share_interval) return;
+  shares_given_ = now;
+  const auto before = std::exchange(work_, {});
+  for (const model::ReuseportGroup& g : groups) {
+    bool changed = false;
+    for (const model::ReuseportMember& m : g.members) {
+      const uint64_t work = work_[m.socket.id] = work_of(m.counters);
+      const auto known = before.find(m.socket.id);
+      changed = changed || known == before.end() || known->second != work;
+    }
+    if (changed) history_->give(history::SharesAt{now, g});
+  }
 }
 
 void Recorder::give_table() {

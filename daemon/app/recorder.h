@@ -4,6 +4,7 @@
 
 #include <bindlens/history/history.h>
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 namespace bindlens::app {
@@ -16,6 +17,10 @@ class Recorder {
 
   // When the first snapshot is in, and privileges were given up.
   void start();
+
+  // Reuseport groups as they fare: to be told as often as they are looked at, and written
+  // once a minute.
+  void note_shares(const std::vector<model::ReuseportGroup>& groups);
 
   [[nodiscard]] history::Status status() const { return history_->status(); }
   [[nodiscard]] history::History& history() { return *history_; }
@@ -33,6 +38,8 @@ class Recorder {
   uint32_t last_named_ = 0;
   MonoNs table_given_ = 0;
   bool table_due_ = false;
+  MonoNs shares_given_ = 0;
+  boost::unordered_flat_map<model::SocketId, uint64_t> work_; // of each member, as it was given
   // Ends before the members that its thread calls.
   std::unique_ptr<history::History> history_;
   std::shared_ptr<void> subscription_;
