@@ -58,7 +58,9 @@ class OnDisk {
 
 // --- the loop of binds --------------------------------------------------------
 
-void measure_loop(Bench& bench) {
+} // namespace
+
+void measure_record(Bench& bench) {
   bench.report.heading("Loop of socket, bind, close with a history on disk and in memory");
   Binder binder;
   const Loop loop{[&] { binder.bind_once(); }, bench.scale.binds_per_slice, bench.scale.slices};
@@ -93,6 +95,8 @@ void measure_loop(Bench& bench) {
                     ">= 0.97 x", ratio >= 0.97);
 }
 
+namespace {
+
 // --- a load that lasts --------------------------------------------------------
 
 constexpr size_t load_processes = 2;
@@ -118,7 +122,9 @@ int load(size_t process, size_t turns) {
   return 0;
 }
 
-void measure_load(Bench& bench) {
+} // namespace
+
+void measure_sustain(Bench& bench) {
   const OnDisk history(bench);
   const Daemon daemon(bench);
   const auto seconds = static_cast<size_t>(bench.scale.sustained_seconds);
@@ -149,6 +155,8 @@ void measure_load(Bench& bench) {
                     thousands(lost) + " lost", "0 lost",
                     lost == 0 && took < static_cast<double>(seconds) * 1.02 + 0.5);
 }
+
+namespace {
 
 // --- a question to a large history --------------------------------------------
 
@@ -193,7 +201,9 @@ size_t ask(const Daemon& daemon, const Question& q) {
   return lines;
 }
 
-void measure_question(Bench& bench) {
+} // namespace
+
+void measure_history(Bench& bench) {
   const OnDisk history(bench);
   const uint64_t usual = bench.history_bytes;
   PastPlan plan;
@@ -230,14 +240,6 @@ void measure_question(Bench& bench) {
   };
   line("bindlens events", command);
   line("GET /v1/events", http);
-}
-
-} // namespace
-
-void measure_history(Bench& bench) {
-  measure_loop(bench);
-  measure_load(bench);
-  measure_question(bench);
 }
 
 } // namespace bindlens::bench

@@ -32,8 +32,9 @@ constexpr std::array benchmarks{
     Benchmark{"upkeep", measure_upkeep, "socket+bind+close while the daemon audits and while not"},
     Benchmark{"connect", measure_connect, "connect+accept+close with and without the daemon"},
     Benchmark{"storm", measure_storm, "binds as fast as two processes make them"},
-    Benchmark{"history", measure_history,
-              "binds with a history on disk; a question to a large one"},
+    Benchmark{"record", measure_record, "socket+bind+close, history on disk and in memory"},
+    Benchmark{"sustain", measure_sustain, "20,000 events a second into a history on disk"},
+    Benchmark{"history", measure_history, "one port and hour of a history of 10,000,000 events"},
 };
 
 void print_usage(std::ostream& out) {

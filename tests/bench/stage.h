@@ -93,6 +93,8 @@ void measure_bind(Bench& bench);
 void measure_upkeep(Bench& bench);
 void measure_connect(Bench& bench);
 void measure_storm(Bench& bench);
+void measure_record(Bench& bench);
+void measure_sustain(Bench& bench);
 void measure_history(Bench& bench);
 void measure_memory(Bench& bench);
 void measure_start(Bench& bench);
