@@ -14,11 +14,14 @@ constexpr auto tick_interval = 1s;
 constexpr MonoNs table_interval = 60'000'000'000;
 constexpr MonoNs share_interval = 60'000'000'000;
 
-// Grows with everything that a member gets.
-uint64_t work_of(const model::ShareCounters& c) {
-  uint64_t sum = 0;
-  for (const auto& figure : {c.selected, c.queued, c.accepted, c.datagrams, c.drops, c.migrated})
-    sum += figure.value_or(0);
+// Another number when a member got something, joined or left.
+uint64_t work_of(const model::ReuseportGroup& g) {
+  uint64_t sum = g.members.size();
+  for (const model::ReuseportMember& m : g.members) {
+    const model::ShareCounters& c = m.counters;
+    for (const auto& figure : {c.selected, c.queued, c.accepted, c.datagrams, c.drops, c.migrated})
+      sum += figure.value_or(0);
+  }
   return sum;
 }
 
@@ -53,20 +56,18 @@ void Recorder::record(const model::Event& e) {
   if (e.type == model::EventType::gap) table_due_ = true;
 }
 
-// Groups of which no member got anything since are as they were.
 void Recorder::note_shares(const std::vector<model::ReuseportGroup>& groups) {
   const MonoNs now = monotonic_now();
-  if (shares_given_ != 0 && now - shares_given_ < share_interval) return;
-  shares_given_ = now;
-  const auto before = std::exchange(work_, {});
+  const auto before = std::exchange(given_, {});
   for (const model::ReuseportGroup& g : groups) {
-    bool changed = false;
-    for (const model::ReuseportMember& m : g.members) {
-      const uint64_t work = work_[m.socket.id] = work_of(m.counters);
-      const auto known = before.find(m.socket.id);
-      changed = changed || known == before.end() || known->second != work;
-    }
-    if (changed) history_->give(history::SharesAt{now, g});
+    Given& given = given_[g.id];
+    const auto known = before.find(g.id);
+    if (known != before.end()) given = known->second;
+    const uint64_t work = work_of(g);
+    const bool due = given.at == 0 || now - given.at >= share_interval;
+    if (!due || (given.at != 0 && work == given.work)) continue;
+    given = {now, work};
+    history_->give(history::SharesAt{now, g});
   }
 }
 
