@@ -34,8 +34,10 @@ DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Se
       reuseport_(io, core, session) {}
 
 void DaemonBackend::count_shares() {
-  reuseport_.start(
-      [this](const Reuseport::Groups& groups) { judge_.look(groups, monotonic_now()); });
+  reuseport_.start([this](const Reuseport::Groups& groups) {
+    judge_.look(groups, monotonic_now());
+    if (recorder_ != nullptr) recorder_->note_shares(groups);
+  });
 }
 
 void DaemonBackend::watch_findings() {

@@ -51,7 +51,7 @@ class DaemonBackend : public server::Backend {
   kernel::Session& session_;
   kernel::Namespaces& namespaces_;
   const kernel::Calibration& calibration_;
-  const Recorder* recorder_; // null: everything in memory
+  Recorder* recorder_; // null: everything in memory
   Past past_;
   MonoNs started_at_;
   Auditor auditor_;

@@ -195,7 +195,7 @@ void Core::verify_later() {
 
 void Core::publish(model::Event e) {
   connects_.note(e);
-  if (e.type == model::EventType::release) failures_.note_release(e.socket.id, e.time);
+  if (e.type == model::EventType::release) failures_.note_release(e.socket, e.time);
   const model::Event& kept = events_.add(std::move(e));
   // A sink may end its own subscription.
   for (auto next = sinks_.begin(); next != sinks_.end();)
@@ -402,7 +402,7 @@ void Core::tell_those_who_wait() {
 // When a holder let go after the refusal: the kernel told of it since.
 void Core::add_releases(model::Failure& f) {
   for (model::Blocker& b : f.blockers)
-    b.released_at = events_.released_at(b.socket.id, f.time);
+    b.released_at = events_.released_at(b.socket, f.time);
 }
 
 void Core::finish(Diagnosis& diagnosis) {
@@ -449,7 +449,7 @@ void Core::find_owners(std::vector<model::Blocker>& blockers, std::function<void
   if (complete) return done();
   Sweeper::Done found = [this, &blockers, done = std::move(done)](const Sweeper::Result& swept) {
     for (model::Blocker& b : blockers)
-      if (!b.holders_known && swept) fill_holders(b, (*swept)->of(b.socket));
+      if (!b.holders_known && swept) fill_holders(b, kernel::still_open(b.socket, **swept));
     done();
   };
   if (awaited_.empty() || crowded)

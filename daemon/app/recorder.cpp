@@ -12,6 +12,18 @@ using namespace std::chrono_literals;
 constexpr auto tick_interval = 1s;
 // What takes a port silently is found by the walks that check the table.
 constexpr MonoNs table_interval = 60'000'000'000;
+constexpr MonoNs share_interval = 60'000'000'000;
+
+// Another number when a member got something, joined or left.
+uint64_t work_of(const model::ReuseportGroup& g) {
+  uint64_t sum = g.members.size();
+  for (const model::ReuseportMember& m : g.members) {
+    const model::ShareCounters& c = m.counters;
+    for (const auto& figure : {c.selected, c.queued, c.accepted, c.datagrams, c.drops, c.migrated})
+      sum += figure.value_or(0);
+  }
+  return sum;
+}
 
 } // namespace
 
@@ -42,6 +54,21 @@ void Recorder::record(const model::Event& e) {
   history_->append(e);
   // Of what was lost, the walk that follows tells what is left of it.
   if (e.type == model::EventType::gap) table_due_ = true;
+}
+
+void Recorder::note_shares(const std::vector<model::ReuseportGroup>& groups) {
+  const MonoNs now = monotonic_now();
+  const auto before = std::exchange(given_, {});
+  for (const model::ReuseportGroup& g : groups) {
+    Given& given = given_[g.id];
+    const auto known = before.find(g.id);
+    if (known != before.end()) given = known->second;
+    const uint64_t work = work_of(g);
+    const bool due = given.at == 0 || now - given.at >= share_interval;
+    if (!due || (given.at != 0 && work == given.work)) continue;
+    given = {now, work};
+    history_->give(history::SharesAt{now, g});
+  }
 }
 
 void Recorder::give_table() {

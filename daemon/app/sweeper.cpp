@@ -30,21 +30,23 @@ void Sweeper::go_on() {
 void Sweeper::start() {
   busy_ = true;
   urgent_ = false;
-  started_at_ = monotonic_now();
   running_ = std::exchange(waiting_, {});
   if (!pool_) pool_.emplace(1);
   boost::asio::post(*pool_, [this] {
+    const MonoNs before = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
     auto swept = kernel::sweep_owners(session_);
+    const MonoNs cpu_ns = read_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
     Result result = swept ? Result(std::make_shared<kernel::OwnerMap>(*std::move(swept)))
                           : Result(std::unexpected(swept.error()));
-    boost::asio::post(io_, [this, result = std::move(result)] { finished(result); });
+    boost::asio::post(io_,
+                      [this, result = std::move(result), cpu_ns] { finished(result, cpu_ns); });
   });
 }
 
-void Sweeper::finished(Result result) {
+// What counts is the work: on a busy machine a sweep takes longer, and refusals wait.
+void Sweeper::finished(Result result, MonoNs cpu_ns) {
   constexpr MonoNs pause_per_work = 4;
-  const MonoNs now = monotonic_now();
-  paused_until_ = now + pause_per_work * (now - started_at_);
+  paused_until_ = monotonic_now() + pause_per_work * cpu_ns;
   busy_ = false;
   if (result) last_ = *result;
   const std::vector<Done> asked = std::exchange(running_, {});

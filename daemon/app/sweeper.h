@@ -29,7 +29,7 @@ class Sweeper {
   // Calls `done` on the event loop with a sweep that began after this call.
   // Those who ask while one runs share the next.
   void request(Done done);
-  // The same for those who can wait: of these, sweeps take a fifth of the time at
+  // The same for those who can wait: of these, sweeps take a fifth of a processor at
   // most, however many ask.
   void request_in_turn(Done done);
   // The newest one; empty before the first.
@@ -38,7 +38,7 @@ class Sweeper {
  private:
   void go_on();
   void start();
-  void finished(Result result);
+  void finished(Result result, MonoNs cpu_ns);
 
   boost::asio::io_context& io_;
   kernel::Session& session_;
@@ -47,7 +47,6 @@ class Sweeper {
   bool busy_ = false;
   bool urgent_ = false; // some of those waiting cannot
   boost::asio::steady_timer pause_;
-  MonoNs started_at_ = 0;
   MonoNs paused_until_ = 0;
   std::shared_ptr<const kernel::OwnerMap> last_ = std::make_shared<kernel::OwnerMap>();
   // Made at the first sweep: a thread keeps the capabilities it was made with.

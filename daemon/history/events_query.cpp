@@ -109,6 +109,8 @@ model::Event event_at(const Statement& row, ReadRows& rows, std::string& netns_n
     netns_name = s->netns.name;
     if (e.type == EventType::release) e.process = s->past.binder;
   }
+  if (e.type == EventType::reuseport_leave && !row.null(c_detail))
+    e.counted = rows.share(row.integer(c_detail), row.integer(c_id));
   if (!row.null(c_state)) e.socket.state = static_cast<model::State>(row.integer(c_state));
   if (!row.null(c_flags)) e.socket.flags.bits = static_cast<uint32_t>(row.integer(c_flags));
   return e;

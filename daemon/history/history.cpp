@@ -21,11 +21,16 @@ namespace {
 using namespace std::chrono_literals;
 using model::Event;
 
-constexpr auto batch_age = 250ms; // of its oldest event, when it is written
+constexpr auto batch_age = 200ms; // of its oldest event, when it is written
 constexpr auto idle_check = 1s;   // is the file still there?
 constexpr size_t crowd = 16'384;  // items that do not wait any longer
 constexpr auto heartbeat = 60s;   // a run with nothing to write says that it lives
-constexpr int nice_level = 0;     // the event loop comes first, and the host does not wait
+// The event loop comes first; but what a busy host delays is lost at a kill.
+constexpr int nice_level = -5;
+
+constexpr MonoNs ns(std::chrono::nanoseconds d) {
+  return static_cast<MonoNs>(d.count());
+}
 
 size_t size_of(const Item& item) {
   size_t n = sizeof item;
@@ -117,10 +122,6 @@ struct History::Impl {
 
 namespace {
 
-constexpr MonoNs ns(std::chrono::nanoseconds d) {
-  return static_cast<MonoNs>(d.count());
-}
-
 Event gap_since(MonoNs since, model::GapCause cause, uint64_t lost) {
   Event gap;
   gap.type = model::EventType::gap;
@@ -167,7 +168,11 @@ void History::Impl::wait() {
     return;
   }
   wake.wait_for(guard, idle_check, [&] { return urgent() || !queue.empty(); });
-  if (!queue.empty()) wake.wait_for(guard, batch_age, urgent);
+  if (queue.empty()) return;
+  // Some of it may have waited already, while the batch before was written.
+  const MonoNs age = monotonic_now() - oldest;
+  if (age < ns(batch_age))
+    wake.wait_for(guard, std::chrono::nanoseconds(ns(batch_age) - age), urgent);
 }
 
 // Moves the queue over. True when the daemon ends.

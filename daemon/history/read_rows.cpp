@@ -59,7 +59,10 @@ ReadRows::ReadRows(Database& db)
       holders_(db, "SELECT process, fd FROM holder WHERE blocker = ? ORDER BY n"),
       finding_(db, "SELECT finding, severity, summary, detail, proto, port, namespace, subject, "
                    "advice, sockets_left_out FROM finding WHERE id = ?"),
-      deliveries_(db, "SELECT destination, receiver FROM delivery WHERE finding = ? ORDER BY n") {}
+      deliveries_(db, "SELECT destination, receiver FROM delivery WHERE finding = ? ORDER BY n"),
+      // Numbers of rows come again when all are gone.
+      share_(db, "SELECT since, selected, queued, accepted, datagrams, drops, migrated, "
+                 "lost_at_close, backlog_peak FROM share WHERE id = ? AND event = ?") {}
 
 std::string ReadRows::text(int64_t id) {
   if (id == 0) return {};
@@ -235,6 +238,20 @@ std::shared_ptr<const model::Finding> ReadRows::finding(int64_t id) {
     f->deliveries.push_back({deliveries_.text(0), deliveries_.text(1)});
   f->sockets = blockers(found_blockers_, id);
   return f;
+}
+
+std::shared_ptr<const model::ShareCounters> ReadRows::share(int64_t id, int64_t event) {
+  if (!share_.bind(id, event).step()) return nullptr;
+  auto c = std::make_shared<model::ShareCounters>();
+  c->since = as<MonoNs>(share_, 0);
+  int column = 0;
+  for (auto* figure : {&c->selected, &c->queued, &c->accepted, &c->datagrams, &c->drops,
+                       &c->migrated, &c->lost_at_close})
+    if (const auto value = optional_at(share_, ++column)) *figure = static_cast<uint64_t>(*value);
+  if (const auto value = optional_at(share_, ++column))
+    c->backlog_peak = static_cast<uint32_t>(*value);
+  share_.reset();
+  return c;
 }
 
 } // namespace bindlens::history

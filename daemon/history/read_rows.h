@@ -36,6 +36,8 @@ class ReadRows {
   // Null for what is gone.
   [[nodiscard]] std::shared_ptr<const model::Failure> failure(int64_t id);
   [[nodiscard]] std::shared_ptr<const model::Finding> finding(int64_t id);
+  // The figures that an event tells of; null when they are gone.
+  [[nodiscard]] std::shared_ptr<const model::ShareCounters> share(int64_t id, int64_t event);
 
   static constexpr const char* socket_columns =
       "namespace, proto, addr, port, peer_addr, peer_port, uid, dev, flags, cookie, linger, state, "
@@ -53,7 +55,7 @@ class ReadRows {
   std::unordered_map<int64_t, SocketRow> sockets_;
   std::unordered_map<int64_t, std::shared_ptr<const model::Failure>> failures_;
   Statement process_, namespace_, text_, socket_, failure_, blockers_, found_blockers_, holders_,
-      finding_, deliveries_;
+      finding_, deliveries_, share_;
 };
 
 [[nodiscard]] inline std::optional<int64_t> optional_at(const Statement& s, int column) {

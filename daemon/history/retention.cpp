@@ -13,6 +13,8 @@ constexpr int64_t failure_slice = 256;
 constexpr uint64_t bytes_per_row = 256; // an event with its share of everything else
 constexpr int64_t ns_per_minute = 60'000'000'000;
 constexpr int64_t sweep_after = 2 * slice;
+// Shares come once a minute, also where nothing else happens: so many bytes for one of them.
+constexpr uint64_t bytes_per_share = 1024;
 
 int64_t single(Database& db, const std::string& sql) {
   Statement s(db, sql);
@@ -27,6 +29,7 @@ uint64_t Retention::wal_bytes(uint64_t max_bytes) {
 
 Retention::Retention(Database& db, const Config& config, int64_t events)
     : db_(db), target_((config.max_bytes - wal_bytes(config.max_bytes)) / 16 * 15),
+      most_shares_(static_cast<int64_t>(config.max_bytes / bytes_per_share)),
       max_age_(std::chrono::nanoseconds(config.max_age).count()), events_(events),
       from_(single(db, "SELECT min(id) FROM event WHERE type <> 5")),
       page_size_(static_cast<uint64_t>(single(db, "PRAGMA page_size"))),
@@ -44,7 +47,10 @@ Retention::Retention(Database& db, const Config& config, int64_t events)
       delete_shares_(db, "DELETE FROM share WHERE id IN (SELECT id FROM share ORDER BY id LIMIT "
                          "8192) AND event < ?"),
       delete_short_lived_(db, "DELETE FROM short_lived WHERE minute < ?"),
-      delete_failure_(db, "DELETE FROM failure WHERE id < ?") {}
+      delete_failure_(db, "DELETE FROM failure WHERE id < ?"),
+      oldest_share_(db, "SELECT s.id, s.wall, c.offset, b.boot_id FROM share s JOIN clock c ON "
+                        "c.id = s.clock JOIN boot b ON b.id = c.boot ORDER BY s.id LIMIT 1"),
+      excess_shares_(db, "DELETE FROM share WHERE id <= (SELECT max(id) FROM share) - ?") {}
 
 uint64_t Retention::used_bytes() {
   const int64_t pages = pages_.bind().step() ? pages_.integer(0) : 0;
@@ -123,8 +129,18 @@ void Retention::delete_too_old(const Clocks& clocks) {
   }
 }
 
+// They are in the order of their numbers, and the oldest has gone each time.
+void Retention::delete_shares(const Clocks& clocks) {
+  excess_shares_.run(most_shares_);
+  const Oldest first = oldest(oldest_share_.bind(), clocks);
+  if (first.too_old)
+    db_.execute("DELETE FROM share WHERE id < " + std::to_string(first.id + slice) +
+                " AND wall < " + std::to_string(clocks.wall() - max_age_));
+}
+
 bool Retention::make_room(size_t rows, const Clocks& clocks) {
   delete_too_old(clocks);
+  delete_shares(clocks);
   const uint64_t needed = rows * bytes_per_row;
   while (!db_.failed() && used_bytes() + needed > target_) {
     const Oldest nth = oldest(nth_event_.bind(from_, slice), clocks);

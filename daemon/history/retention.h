@@ -36,9 +36,11 @@ class Retention {
   void sweep(int64_t before);
   uint64_t used_bytes();
   void delete_too_old(const Clocks& clocks);
+  void delete_shares(const Clocks& clocks);
 
   Database& db_;
   uint64_t target_;
+  int64_t most_shares_;
   int64_t max_age_;
   int64_t events_;
   int64_t from_;        // older events are failures' alone
@@ -46,7 +48,8 @@ class Retention {
   bool swept_ = false;
   uint64_t page_size_ = 4096;
   Statement pages_, free_pages_, nth_event_, nth_failure_, delete_events_, delete_sockets_,
-      delete_gaps_, delete_reuses_, delete_shares_, delete_short_lived_, delete_failure_;
+      delete_gaps_, delete_reuses_, delete_shares_, delete_short_lived_, delete_failure_,
+      oldest_share_, excess_shares_;
 };
 
 } // namespace bindlens::history

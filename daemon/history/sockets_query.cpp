@@ -17,6 +17,7 @@ struct Blind {
   int64_t from = 0;
   int64_t until = 0;
   std::string reason;
+  int64_t run = 0; // that watched afterwards
 };
 
 class SocketsQuery final : public Query {
@@ -62,9 +63,14 @@ Result<void> SocketsQuery::begin(model::PastPiece& piece) {
       continue;
     }
     if (!blind_) blind_ = Blind{m.from, m.until, m.reason};
+    if (m.until >= at_) blind_->reason = m.reason;
     blind_->from = std::min(blind_->from, m.from);
     blind_->until = std::max(blind_->until, m.until);
     if (m.until >= at_) piece.items.push_back({std::move(m), {}});
+  }
+  if (blind_) {
+    Statement watched(db, "SELECT max(id) FROM run WHERE started <= ?");
+    if (watched.bind(std::max(blind_->until, at_)).step()) blind_->run = watched.integer(0);
   }
   select_ = Statement(
       db, std::string("SELECT s.id, s.released IS NULL OR s.released = (SELECT coalesce(ended, "
@@ -90,8 +96,8 @@ std::optional<std::string> SocketsQuery::uncertainty(const ReadRows::SocketRow& 
     if (!until_then) return std::nullopt;
     return "it was there before; " + blind_->reason;
   }
-  const bool found_after =
-      row.found && row.since <= blind_->until + until_table && row.past.bound_at <= at_;
+  const bool found_after = row.found && row.run == blind_->run &&
+                           row.since <= blind_->until + until_table && row.past.bound_at <= at_;
   if (!found_after) return std::nullopt;
   return "it was found afterwards; " + blind_->reason;
 }

@@ -167,6 +167,7 @@ struct Store::Impl {
                  int64_t process, int64_t detail);
   void add_socket_event(const model::Event& e);
   void add_gap(const model::Event& e);
+  int64_t add_share(const model::ShareCounters& c, MonoNs time, uint16_t port, int64_t socket);
   [[nodiscard]] int64_t wall(MonoNs t) const { return run.offset + static_cast<int64_t>(t); }
 
   Config config;
@@ -203,7 +204,9 @@ void Store::Impl::add_socket_event(const model::Event& e) {
   const bool release = e.type == EventType::release;
   if (release) failures.note_release(row, wall(e.time));
   // Who releases is the one who had bound it.
-  add_event(e, e.socket.local.port, row, release ? 0 : side.process(e.process, run.last_event), 0);
+  const uint16_t port = e.socket.local.port;
+  const int64_t counted = e.counted ? add_share(*e.counted, e.time, port, row) : 0;
+  add_event(e, port, row, release ? 0 : side.process(e.process, run.last_event), counted);
   if (e.type == EventType::timewait_reuse && e.reuse)
     insert_reuse.run(run.last_event, number(e.reuse->kind), number(e.reuse->evidence),
                      e.reuse->sockets, e.reuse->harmless,
@@ -241,14 +244,18 @@ void Store::Impl::take(const TableAt& t) {
   sockets.end_table(at);
 }
 
+int64_t Store::Impl::add_share(const model::ShareCounters& c, MonoNs time, uint16_t port,
+                               int64_t socket) {
+  return insert_share.run(run.clock, wall(time), port, socket, run.last_event, wall(c.since),
+                          c.selected, c.queued, c.accepted, c.datagrams, c.drops, c.migrated,
+                          c.lost_at_close, c.backlog_peak);
+}
+
 void Store::Impl::take(const SharesAt& s) {
   for (const model::ReuseportMember& m : s.group.members) {
     const int64_t socket = sockets.living(m.socket.id);
     if (socket == 0) continue; // its join was lost; the next table has it
-    const model::ShareCounters& c = m.counters;
-    insert_share.run(run.clock, wall(s.time), s.group.local.port, socket, run.last_event,
-                     wall(c.since), c.selected, c.queued, c.accepted, c.datagrams, c.drops,
-                     c.migrated, c.lost_at_close, c.backlog_peak);
+    add_share(m.counters, s.time, s.group.local.port, socket);
   }
 }
 

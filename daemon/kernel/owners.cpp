@@ -160,6 +160,13 @@ bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
   return inode != 0 && socket_inode((fd_dir(pid) + "/" + std::to_string(fd)).c_str()) == inode;
 }
 
+std::vector<bl_owner> still_open(const model::Socket& socket, const OwnerMap& sweep) {
+  std::vector<bl_owner> open;
+  for (const bl_owner& o : sweep.of(socket))
+    if (still_open(o.pid, o.fd, socket.inode)) open.push_back(o);
+  return open;
+}
+
 Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep, uint32_t binder_pid) {
   Owners owners;
   const bool no_process = socket.inode == 0 || socket.is(model::SocketFlag::kernel);
@@ -167,8 +174,7 @@ Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep, uin
     owners.complete = no_process; // else the references are not known: sock_diag
     return owners;
   }
-  for (const bl_owner& o : last_sweep.of(socket))
-    if (still_open(o.pid, o.fd, socket.inode)) owners.descriptors.push_back(o);
+  owners.descriptors = still_open(socket, last_sweep);
   const auto accounted = [&] { return owners.descriptors.size() >= socket.file_refs; };
   const bool binder_known = std::any_of(owners.descriptors.begin(), owners.descriptors.end(),
                                         [&](const bl_owner& o) { return o.pid == binder_pid; });

@@ -7,6 +7,11 @@ namespace bindlens::model {
 
 namespace {
 
+// Two sockets, as far as their cookies are known.
+bool are_different(uint64_t cookie, uint64_t other) {
+  return cookie != 0 && other != 0 && cookie != other;
+}
+
 size_t size_of(const ProcessRef& p) {
   return p ? sizeof *p : 0;
 }
@@ -42,7 +47,7 @@ size_t size_of(const std::shared_ptr<const Finding>& f) {
 
 const Event& EventLog::add(Event e) {
   e.id = next_id_++;
-  if (e.type == EventType::release) releases_.note(e.socket.id, e.time);
+  if (e.type == EventType::release) releases_.note(e.socket.id, e.time, e.socket.cookie);
   findings_bytes_ += size_of(e.finding);
   events_.push_back(std::move(e));
   while (events_.size() > 1 && bytes() > max_bytes_) {
@@ -52,15 +57,17 @@ const Event& EventLog::add(Event e) {
   return events_.back();
 }
 
-void RecentReleases::note(SocketId id, MonoNs time) {
+void RecentReleases::note(SocketId id, MonoNs time, uint64_t cookie) {
   if (newer_.size() >= generation) older_ = std::exchange(newer_, {});
-  newer_[id] = time;
+  newer_[id] = {time, cookie};
 }
 
-MonoNs RecentReleases::find(SocketId id, MonoNs since) const {
-  for (const auto* times : {&newer_, &older_})
-    if (const auto it = times->find(id); it != times->end())
-      return it->second >= since ? it->second : 0;
+MonoNs RecentReleases::find(SocketId id, MonoNs since, uint64_t cookie) const {
+  for (const auto* releases : {&newer_, &older_})
+    if (const auto it = releases->find(id); it != releases->end()) {
+      const Release& r = it->second;
+      return r.time >= since && !are_different(r.cookie, cookie) ? r.time : 0;
+    }
   return 0;
 }
 
@@ -136,8 +143,8 @@ std::shared_ptr<const Failure> FailureLog::add(Failure f) {
   return failures_.back();
 }
 
-void FailureLog::note_release(SocketId id, MonoNs time) {
-  const auto stands_in = by_socket_.find(id);
+void FailureLog::note_release(const Socket& s, MonoNs time) {
+  const auto stands_in = by_socket_.find(s.id);
   if (stands_in == by_socket_.end()) return;
   const std::vector<uint64_t> numbers = std::move(stands_in->second);
   by_socket_.erase(stands_in);
@@ -148,7 +155,9 @@ void FailureLog::note_release(SocketId id, MonoNs time) {
     auto& kept = failures_[number - oldest]; // numbers have no holes
     auto told = std::make_shared<Failure>(*kept);
     for (Blocker& b : told->blockers)
-      if (b.socket.id == id && b.released_at == 0 && time >= told->time) b.released_at = time;
+      if (b.socket.id == s.id && !are_different(b.socket.cookie, s.cookie) && b.released_at == 0 &&
+          time >= told->time)
+        b.released_at = time;
     kept = std::move(told);
   }
 }

@@ -11,6 +11,7 @@ namespace {
 constexpr size_t max_pending_walks = 1024;
 // Beyond, a refusal is about a crowd, not about one of them.
 constexpr size_t max_known = 256;
+constexpr size_t max_let_go = 32;
 
 BoundBy bound_by(const CallRecord& c) {
   if (c.call == Call::connect) return BoundBy::connect;
@@ -88,6 +89,16 @@ void Tracker::succeeded(CallRecord& call, ProcessRef process) {
   sinks_.event(std::move(e));
 }
 
+// A socket that is being closed stays in its bucket for a moment after its release was
+// told of, and may be in the way until then.
+const Binding* Tracker::known(const Socket& s) const {
+  if (const Binding* b = table_.find(s.id); b != nullptr) return b;
+  const auto it = std::ranges::find_if(let_go_, [&](const Binding& b) {
+    return b.socket.id == s.id && b.socket.cookie == s.cookie && s.cookie != 0;
+  });
+  return it == let_go_.end() ? nullptr : &*it;
+}
+
 void Tracker::refused(CallRecord& call, ProcessRef process) {
   RefusedCall r;
   if (const auto it = rows_.find(call.call_id); call.call_id != 0 && it != rows_.end()) {
@@ -100,8 +111,8 @@ void Tracker::refused(CallRecord& call, ProcessRef process) {
   // Now, for the next record may be of a holder that lets go.
   for (const Bucket& b : r.view.buckets)
     for (const Socket& s : b.sockets)
-      if (const Binding* known = table_.find(s.id); known != nullptr && r.known.size() < max_known)
-        r.known.push_back(*known);
+      if (const Binding* then = known(s); then != nullptr && r.known.size() < max_known)
+        r.known.push_back(*then);
   r.view.truncated = (call.flags & BL_CF_TRUNCATED) != 0;
   r.view.torn = (call.flags & BL_CF_TORN) != 0;
   r.whole = r.walked && !r.view.truncated && !r.view.torn;
@@ -126,9 +137,10 @@ void Tracker::apply(const ReleaseRecord& release) {
   e.socket = known->socket;
   e.bound_by = known->bound_by;
   e.process = known->binder;
-  const Binding released = *known;
+  let_go_.push_front(*known);
+  if (let_go_.size() > max_let_go) let_go_.pop_back();
   if (!table_.release(release.id, release.time)) return;
-  if (sinks_.released) sinks_.released(released);
+  if (sinks_.released) sinks_.released(let_go_.front());
   sinks_.event(std::move(e));
 }
 

@@ -30,6 +30,22 @@ void run_slices(const Loop& loop, Cost& cost) {
 
 namespace {
 
+constexpr uint16_t first_bind_port = 20'000;
+constexpr uint16_t bind_ports = 16;
+
+} // namespace
+
+void Binder::bind_once() {
+  const sockaddr_in address = loopback(static_cast<uint16_t>(first_bind_port + next_));
+  next_ = (next_ + 1) % bind_ports;
+  const Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
+  if (errno != EADDRINUSE) give_up_errno("bind");
+  ++refused_;
+}
+
+namespace {
+
 void add_medians(const Cost& from, Cost& to) {
   to.wall.add(from.wall.median());
   to.cpu.add(from.cpu.median());

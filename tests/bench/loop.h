@@ -11,6 +11,19 @@ namespace bindlens::bench {
 
 [[nodiscard]] sockaddr_in loopback(uint16_t port);
 
+// Socket, bind, close, on ports in turn: whoever looks into /proc/PID/fd at the wrong
+// moment, or sweeps over all descriptors, keeps a closed socket alive for a little longer.
+// Counts the binds that failed because of it.
+class Binder {
+ public:
+  void bind_once();
+  [[nodiscard]] size_t refused() const { return refused_; }
+
+ private:
+  unsigned next_ = 0;
+  size_t refused_ = 0;
+};
+
 // Work that is measured in slices of so many turns.
 struct Loop {
   std::function<void()> turn;

@@ -9,29 +9,6 @@ namespace bindlens::bench {
 
 namespace {
 
-constexpr uint16_t first_bind_port = 20'000;
-constexpr uint16_t bind_ports = 16;
-
-// Ports in turn: whoever looks into /proc/PID/fd at the wrong moment, or sweeps
-// over all descriptors, keeps a closed socket alive for a little longer. Counts
-// the binds that failed because of it.
-class Binder {
- public:
-  void bind_once() {
-    const sockaddr_in address = loopback(static_cast<uint16_t>(first_bind_port + next_));
-    next_ = (next_ + 1) % bind_ports;
-    const Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return;
-    if (errno != EADDRINUSE) give_up_errno("bind");
-    ++refused_;
-  }
-  [[nodiscard]] size_t refused() const { return refused_; }
-
- private:
-  unsigned next_ = 0;
-  size_t refused_ = 0;
-};
-
 // Lingering for no time, which accepted sockets inherit, ends connections with
 // a reset: none stays in TIME_WAIT, and ports never run out.
 class Listener {

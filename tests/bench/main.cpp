@@ -34,6 +34,9 @@ constexpr std::array benchmarks{
     Benchmark{"timewait", measure_timewait, "connections that end in TIME_WAIT, 100,000 of them"},
     Benchmark{"reuseport", measure_reuseport, "connections and datagrams to four members, counted"},
     Benchmark{"storm", measure_storm, "binds as fast as two processes make them"},
+    Benchmark{"record", measure_record, "socket+bind+close, history on disk and in memory"},
+    Benchmark{"sustain", measure_sustain, "20,000 events a second into a history on disk"},
+    Benchmark{"history", measure_history, "one port and hour of a history of 10,000,000 events"},
 };
 
 void print_usage(std::ostream& out) {
@@ -57,7 +60,10 @@ Scale smoke_scale() {
           .connects_per_slice = 100,
           .datagrams_per_slice = 640,
           .time_waits = 1000,
-          .storm_binds = 4000};
+          .storm_binds = 4000,
+          .history_rounds = 1,
+          .sustained_seconds = 1,
+          .history_rows = 20'000};
 }
 
 struct Wanted {

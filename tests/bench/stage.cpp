@@ -118,7 +118,9 @@ Daemon::Daemon(const Bench& bench, uint32_t audit_interval_s, const std::vector<
                                  "--audit-interval",
                                  std::to_string(audit_interval_s),
                                  "--state-dir",
-                                 bench.state};
+                                 bench.state,
+                                 "--history-max-size",
+                                 std::to_string(bench.history_bytes)};
   words.insert(words.end(), more.begin(), more.end());
   const double start = now_seconds();
   child_ = Child::fork([&] {

@@ -27,6 +27,9 @@ struct Scale {
   size_t datagrams_per_slice = 12'800;
   size_t time_waits = 100'000;    // connections
   size_t storm_binds = 2'000'000; // over all processes
+  int history_rounds = 7;         // history on disk, history in memory
+  int sustained_seconds = 30;
+  size_t history_rows = 10'000'000;
   [[nodiscard]] size_t sockets() const { return processes * sockets_per_process; }
 };
 
@@ -36,9 +39,10 @@ struct Bench {
   Report report;
   std::string daemon; // paths of the programs under test
   std::string command;
-  std::string directory;      // for the daemon's socket and ready file
-  std::string state = "none"; // directory of the daemon's history
-  uint32_t netns = 0;         // this program's own namespace, by inode number
+  std::string directory;               // for the daemon's socket and ready file
+  std::string state = "none";          // directory of the daemon's history
+  uint64_t history_bytes = 256u << 20; // its --history-max-size
+  uint32_t netns = 0;                  // this program's own namespace, by inode number
 };
 
 // Moves this program into a network namespace of its own, with loopback up, and
@@ -94,6 +98,9 @@ void measure_connect(Bench& bench);
 void measure_timewait(Bench& bench);
 void measure_reuseport(Bench& bench);
 void measure_storm(Bench& bench);
+void measure_record(Bench& bench);
+void measure_sustain(Bench& bench);
+void measure_history(Bench& bench);
 void measure_memory(Bench& bench);
 void measure_start(Bench& bench);
 

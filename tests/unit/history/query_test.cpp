@@ -131,6 +131,33 @@ TEST_F(QueryTest, AnEventComesBackAsItWas) {
   EXPECT_EQ(e.process->exe, "/usr/sbin/nginx");
 }
 
+TEST_F(QueryTest, WhatAMemberGotComesBackWithItsLeave) {
+  open();
+  model::ShareCounters got;
+  got.since = 1'500'000'000;
+  got.selected = 7;
+  got.accepted = 5;
+  got.lost_at_close = 2;
+  got.backlog_peak = 3;
+  model::Event left = event(EventType::reuseport_leave, 2, socket(7, 80, model::State::listen));
+  left.counted = std::make_shared<model::ShareCounters>(got);
+  // It leaves when it has given its port back.
+  write({event(EventType::bind, 1, socket(7, 80)), event(EventType::release, 2, socket(7, 80)),
+         left});
+  model::Filter leaves = between(0, 9);
+  leaves.types = {EventType::reuseport_leave};
+  const auto found = events({leaves, {}});
+  ASSERT_EQ(found.size(), 1u);
+  ASSERT_TRUE(found[0].counted);
+  EXPECT_EQ(static_cast<int64_t>(found[0].counted->since), wall(1.5));
+  EXPECT_EQ(found[0].counted->selected, 7u);
+  EXPECT_EQ(found[0].counted->accepted, 5u);
+  EXPECT_EQ(found[0].counted->lost_at_close, 2u);
+  EXPECT_EQ(found[0].counted->backlog_peak, 3u);
+  EXPECT_FALSE(found[0].counted->datagrams) << "what was not counted is not 0";
+  EXPECT_TRUE(found[0].process);
+}
+
 TEST_F(QueryTest, AFailureComesBackAsItWas) {
   open();
   write({event(EventType::bind, 1.2, socket(9, 8080)), refused(refusal(8080, 1.5)),

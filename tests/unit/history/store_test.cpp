@@ -154,6 +154,26 @@ TEST_F(StoreTest, WritesSharesOfAGroup) {
             "12,80,1");
 }
 
+// A host on which nothing happens but that a group works.
+TEST_F(StoreTest, BoundsTheShares) {
+  config.max_bytes = 4u << 20;
+  config.max_age = std::chrono::seconds(10'000);
+  open();
+  SharesAt shares;
+  shares.group.local.port = 80;
+  shares.group.members.resize(1);
+  shares.group.members[0].socket = socket(1, 80);
+  write({event(EventType::bind, 1, socket(1, 80))});
+  const std::vector<Item> batch(1000, Item(shares));
+  for (int i = 0; i < 30; ++i)
+    write(batch, 2 + i);
+  EXPECT_EQ(number("SELECT count(*) FROM share"), 4096 + 1000) << "up to a batch more";
+  EXPECT_EQ(number("SELECT count(*) FROM event WHERE type = 0"), 1);
+  for (int i = 0; i < 3; ++i)
+    write({}, 20'000 + i);
+  EXPECT_EQ(number("SELECT count(*) FROM share"), 0) << "too old";
+}
+
 TEST_F(StoreTest, LearnsFromTheTableWhatNoEventTold) {
   open();
   model::Binding kept;

@@ -106,6 +106,14 @@ TEST(RecentReleases, KnowsTheLastOfEachSocket) {
   EXPECT_EQ(releases.find(2, 0), 0u);
 }
 
+TEST(RecentReleases, TellsSocketsOfOneAddressApart) {
+  RecentReleases releases;
+  releases.note(7, 100, 70);
+  EXPECT_EQ(releases.find(7, 50, 70), 100u);
+  EXPECT_EQ(releases.find(7, 50, 0), 100u);
+  EXPECT_EQ(releases.find(7, 50, 71), 0u);
+}
+
 TEST(RecentReleases, KeepsAGenerationAndForgetsTheOneBeforeTheLast) {
   RecentReleases releases;
   for (SocketId id = 1; id <= 2 * RecentReleases::generation; ++id)

@@ -145,9 +145,18 @@ TEST(FailureLog, TellsWhenTheSocketInTheWayWasReleased) {
   Failure f = blocked_by({SocketOf(1)});
   f.time = 100;
   (void)log.add(f);
-  log.note_release(f.blockers[0].socket.id, 150);
-  log.note_release(f.blockers[0].socket.id, 200);
+  log.note_release(f.blockers[0].socket, 150);
+  log.note_release(f.blockers[0].socket, 200);
   EXPECT_EQ(log.select({})[0]->blockers[0].released_at, 150u);
+}
+
+TEST(FailureLog, TakesNoOtherSocketForTheOneInTheWay) {
+  FailureLog log(10, 1 << 20);
+  Failure f = blocked_by({SocketOf(1).cookie(70)});
+  f.time = 100;
+  (void)log.add(f);
+  log.note_release(SocketOf(1).cookie(71), 150);
+  EXPECT_EQ(log.select({})[0]->blockers[0].released_at, 0u);
 }
 
 TEST(FailureLog, DoesNotFoldDifferentRefusals) {

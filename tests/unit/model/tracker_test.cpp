@@ -173,6 +173,22 @@ TEST(Tracker, ARefusedCallComesWithTheBucketAsItWas) {
   EXPECT_EQ(w.table.size(), 0u);
 }
 
+// The release is told of when it begins.
+TEST(Tracker, ASocketThatIsBeingClosedIsStillKnown) {
+  for (const uint64_t cookie : {70u, 71u}) {
+    World w;
+    bl_row holder = test::socket_row(7, 8080, test::host_netns, IPPROTO_TCP);
+    holder.sock.cookie = 70;
+    w.apply(called(Call::bind, SocketOf(7).cookie(cookie)))
+        .apply(released(7, 150))
+        .apply(row(9, test::tcp_bucket_row(8080)))
+        .apply(row(9, holder))
+        .apply(refused(9, BL_CF_HOLDERS));
+    ASSERT_EQ(w.refused.size(), 1u);
+    EXPECT_EQ(w.refused[0].known.size(), cookie == 70 ? 1u : 0u) << "another with its address";
+  }
+}
+
 // EINPROGRESS of a socket that does not block, or a host that does not answer.
 TEST(Tracker, AConnectThatTookItsPortIsNotRefused) {
   for (const int error : {EINPROGRESS, EINTR, ENETUNREACH}) {

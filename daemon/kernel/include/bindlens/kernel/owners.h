@@ -48,6 +48,10 @@ class OwnerMap {
 // Is descriptor `fd` of `pid` the socket with this inode, now?
 [[nodiscard]] bool still_open(uint32_t pid, uint32_t fd, uint64_t inode);
 
+// Those of a sweep that have the socket open now. One that was closed before the sweep
+// may have left its address to another, which somebody else has open.
+[[nodiscard]] std::vector<bl_owner> still_open(const model::Socket& socket, const OwnerMap& sweep);
+
 // Who has a socket open, mostly without a sweep: descriptors known from the last
 // one, and those of the binder, are checked in /proc; when they are as many as
 // the file has references, there are no others.

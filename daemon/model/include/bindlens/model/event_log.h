@@ -16,11 +16,16 @@ namespace bindlens::model {
 class RecentReleases {
  public:
   static constexpr size_t generation = 32'768;
-  void note(SocketId id, MonoNs time);
-  [[nodiscard]] MonoNs find(SocketId id, MonoNs since) const;
+  void note(SocketId id, MonoNs time, uint64_t cookie = 0);
+  // The address of a socket comes again: not when it was another, by its cookie.
+  [[nodiscard]] MonoNs find(SocketId id, MonoNs since, uint64_t cookie = 0) const;
 
  private:
-  boost::unordered_flat_map<SocketId, MonoNs> newer_, older_;
+  struct Release {
+    MonoNs time = 0;
+    uint64_t cookie = 0; // 0 = not known
+  };
+  boost::unordered_flat_map<SocketId, Release> newer_, older_;
 };
 
 // Events since the start, oldest dropped first when `max_bytes` is reached.
@@ -32,8 +37,8 @@ class EventLog {
   const Event& add(Event e);
   [[nodiscard]] std::vector<Event> select(const Filter& f) const; // oldest first
   // When this socket was last released, at or after `since`; 0 = not seen lately.
-  [[nodiscard]] MonoNs released_at(SocketId id, MonoNs since) const {
-    return releases_.find(id, since);
+  [[nodiscard]] MonoNs released_at(const Socket& s, MonoNs since) const {
+    return releases_.find(s.id, since, s.cookie);
   }
   [[nodiscard]] size_t size() const { return events_.size(); }
   [[nodiscard]] size_t bytes() const { return events_.size() * sizeof(Event) + findings_bytes_; }
@@ -61,7 +66,7 @@ class FailureLog {
   // Numbers and keeps it.
   std::shared_ptr<const Failure> add(Failure f);
   // A socket gave its port back: said in the entries in whose way it stood.
-  void note_release(SocketId id, MonoNs time);
+  void note_release(const Socket& s, MonoNs time);
   [[nodiscard]] std::vector<std::shared_ptr<const Failure>> select(const Filter& f) const;
   [[nodiscard]] size_t size() const { return failures_.size(); }
   [[nodiscard]] size_t bytes() const { return bytes_; }

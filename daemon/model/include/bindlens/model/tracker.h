@@ -43,12 +43,14 @@ class Tracker {
   void apply(const ReuseRecord& reuse);
   void succeeded(CallRecord& call, ProcessRef process);
   void refused(CallRecord& call, ProcessRef process);
+  [[nodiscard]] const Binding* known(const Socket& s) const;
 
   BindTable& table_;
   Sinks sinks_;
   // Rows of walks whose call has not come yet, in the order of their arrival.
   std::unordered_map<uint64_t, std::vector<bl_row>> rows_;
   std::deque<uint64_t> row_order_;
+  std::deque<Binding> let_go_; // the last that were released, newest first
 };
 
 // Finds out whether records were lost, from the numbers they carry. Loss is
