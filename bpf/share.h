@@ -60,6 +60,13 @@ static __always_inline int share_selected(struct sock* sk) {
   return 0;
 }
 
+/* reuseport_migrate_sock(): by sysctl, or where a program says so, of which only the program
+ * knows. */
+static __always_inline bool may_migrate(struct sock* sk) {
+  struct sock_reuseport* group = READ(sk, sk_reuseport_cb);
+  return (group && READ(group, prog)) || compat_migrates(READ(sk, __sk_common.skc_net.net));
+}
+
 /*
  * It stopped listening, and what waits in its queue is reset next, or moves elsewhere; or
  * it gives its port back. `waiting`: what cannot be asked for any more.
@@ -70,6 +77,7 @@ static __always_inline void share_closed(struct sock* sk, __u32 waiting) {
   if (!s) return; /* it is in no group any more, so nobody is to be told */
   s->closed_at = bpf_ktime_get_ns();
   s->waiting = waiting;
+  s->may_migrate = may_migrate(sk);
 }
 
 SEC("tp_btf/sk_data_ready")

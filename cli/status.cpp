@@ -47,8 +47,10 @@ std::string events_text(const StatusView& s) {
       s.skipped_runs == 0
           ? ""
           : " (the kernel left out " + count_of(s.skipped_runs, "run") + " of a hook)";
+  const std::string uncounted =
+      s.uncounted == 0 ? "" : "; " + thousands(s.uncounted) + " not counted of reuseport members";
   return thousands(s.events_seen) + " seen, " + thousands(s.events_lost) + " lost" + skipped +
-         ", " + count_of(s.resyncs, "resync");
+         ", " + count_of(s.resyncs, "resync") + uncounted;
 }
 
 std::string kept_text(const StatusView& s) {

@@ -150,7 +150,6 @@ void MemberCounts::update(Member& m, const std::optional<bl_share>& share, const
   const bool datagram = is_datagram(m.socket.proto);
   if (!m.seen && m.joined_at == 0) m.drops_before = row.drops;
   m.seen = true;
-  m.migrates = row.migrates != 0;
   model::ShareCounters& c = m.counters;
   c.since = m.since;
   c.drops = row.drops - m.drops_before;
@@ -180,7 +179,7 @@ void MemberCounts::count_at_close(Member& m) const {
     m.counters.accepted = std::max<uint64_t>(*m.counters.accepted, share->queued - share->waiting);
   if (given_.migrated)
     m.counters.lost_at_close = share->waiting - std::min<uint64_t>(share->waiting, share->migrated);
-  else if (!m.migrates)
+  else if (share->may_migrate == 0)
     m.counters.lost_at_close = share->waiting;
 }
 

@@ -47,7 +47,6 @@ class MemberCounts {
     MonoNs joined_at = 0; // 0 = before the daemon
     MonoNs since = 0;
     uint32_t drops_before = 0;
-    bool migrates = false;
     bool seen = false; // has been read
     model::ShareCounters counters;
     // For the rate.

@@ -60,6 +60,7 @@ protocol::Status make_status(const Core& core, const kernel::Session& session,
   s.events_seen = h.records;
   s.events_lost = h.lost + h.undecodable;
   s.skipped_runs = session.skipped_runs();
+  s.uncounted = session.uncounted();
   s.resyncs = h.resyncs;
   s.failures = core.failures().seen();
   s.failures_kept = core.failures().size();

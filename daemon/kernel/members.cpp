@@ -86,6 +86,7 @@ bool ShareReader::read_key(const bl_share_key& key, bl_share& sum) const {
     if (v.closed_at < sum.closed_at || v.closed_at == 0) continue;
     sum.closed_at = v.closed_at;
     sum.waiting = v.waiting;
+    sum.may_migrate = v.may_migrate;
   }
   return true;
 }

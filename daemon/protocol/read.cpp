@@ -257,6 +257,7 @@ StatusView status_of(const json& object) {
     events.take("seen", s.events_seen);
     events.take("lost", s.events_lost);
     events.take("skipped_runs", s.skipped_runs);
+    events.take("uncounted", s.uncounted);
     events.take("resyncs", s.resyncs);
     events.take("kept", s.events_kept);
   }

@@ -64,6 +64,7 @@ void append_events(std::string& out, const Status& s) {
   json.number("seen", s.events_seen);
   json.number("lost", s.events_lost);
   json.number("skipped_runs", s.skipped_runs);
+  json.number("uncounted", s.uncounted);
   json.number("resyncs", s.resyncs);
   json.number("kept", s.events_kept);
   json.end();

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <fstream>
 #include <map>
 #include <numeric>
 
@@ -181,6 +182,14 @@ class Reuseport : public World {
     through = client.wait(std::chrono::minutes(5)) == 0 ? times : 0;
     return through;
   }
+  bool set_migration() {
+    Child child = Child::fork([&] {
+      netns.enter();
+      std::ofstream file("/proc/sys/net/ipv4/tcp_migrate_req");
+      return (file << 1 << std::flush) ? 0 : 1;
+    });
+    return child.wait(patience()) == 0;
+  }
   // The last event of a kind of each process.
   std::map<pid_t, Json> told(const std::string& type) {
     std::map<pid_t, Json> all;
@@ -297,6 +306,36 @@ TEST_F(Reuseport, WhatWaitsInTheQueueOfOneThatClosesIsLost) {
   const Json event = all_left()[a.pid()];
   EXPECT_EQ(event.value("accepted", 0u), 2u);
   EXPECT_EQ(event.value("lost_at_close", 99u), 3u);
+}
+
+// net.ipv4.tcp_migrate_req, from 5.14.
+TEST_F(Reuseport, WhatWaitsMovesToAnotherMemberWhereItMay) {
+  if (!counts("accept")) GTEST_SKIP() << "accepted connections are not counted here";
+  if (!set_migration()) GTEST_SKIP() << "not run here: this kernel has no net.ipv4.tcp_migrate_req";
+  constexpr int connections = 16;
+  std::map<Actor*, int> listeners;
+  for (Actor* actor : {&a, &b}) {
+    const int fd = listeners[actor] = actor->tcp();
+    actor->reuseport(fd);
+    ASSERT_TRUE(actor->bind(fd, "127.0.0.1", port).ok());
+    ASSERT_TRUE(actor->listen(fd, connections).ok());
+  }
+  for (int i = 0; i < connections; ++i)
+    ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.1", port).ok());
+  ASSERT_TRUE(a.close(listeners[&a]).ok());
+  for (int i = 0; i < connections; ++i)
+    ASSERT_TRUE(b.accept(listeners[&b]).ok());
+  ASSERT_TRUE(b.close(listeners[&b]).ok());
+  tallies = {{a.pid(), {}}, {b.pid(), {}}};
+  auto left = all_left();
+  // Where what moves is not seen, what is lost is not known.
+  EXPECT_EQ(left[a.pid()].contains("lost_at_close"), counts("migrate")) << left[a.pid()].dump(1);
+  EXPECT_EQ(left[a.pid()].value("lost_at_close", 0u), 0u) << left[a.pid()].dump(1);
+  EXPECT_EQ(left[b.pid()].value("accepted", 0u), uint64_t{connections}) << left[b.pid()].dump(1);
+  if (counts("migrate") && counts("select")) {
+    EXPECT_EQ(left[a.pid()].value("migrated", 0u), left[a.pid()].value("selected", 99u))
+        << left[a.pid()].dump(1);
+  }
 }
 
 TEST_F(Reuseport, OneThatIsShutDownLeaves) {

@@ -384,6 +384,8 @@ struct bl_share {
   bl_u64 closed_at;   /* when it stopped listening, or gave its port back; 0: not */
   bl_u32 peak;        /* TCP: longest the accept queue has been */
   bl_u32 waiting;     /* at closed_at: TCP: in the accept queue; UDP: sk_drops */
+  bl_u32 may_migrate; /* at closed_at: TCP: those may move to another member */
+  bl_u32 unused;
 };
 
 /* Where records were lost. One counter per place. */
@@ -409,7 +411,7 @@ BL_STATIC_ASSERT(sizeof(struct bl_row) == 112, "bl_row");
 BL_STATIC_ASSERT(sizeof(struct bl_holder) == 152, "bl_holder");
 BL_STATIC_ASSERT(sizeof(struct bl_owner) == 16, "bl_owner");
 BL_STATIC_ASSERT(sizeof(struct bl_member) == 96, "bl_member");
-BL_STATIC_ASSERT(sizeof(struct bl_share) == 72, "bl_share");
+BL_STATIC_ASSERT(sizeof(struct bl_share) == 80, "bl_share");
 BL_STATIC_ASSERT(sizeof(struct bl_share_key) == 16, "bl_share_key");
 
 #endif /* BINDLENS_RECORD_H */

@@ -375,6 +375,7 @@ TEST(StatusJson, ComesBackWhole) {
   s.sockets = 1204;
   s.events_lost = 2;
   s.skipped_runs = 1;
+  s.uncounted = 4;
   s.resyncs = 1;
   s.verified_ago_ns = 41;
   s.complete = false;
@@ -389,6 +390,7 @@ TEST(StatusJson, ComesBackWhole) {
   EXPECT_EQ(v->sockets, 1204u);
   EXPECT_EQ(v->events_lost, 2u);
   EXPECT_EQ(v->skipped_runs, 1u);
+  EXPECT_EQ(v->uncounted, 4u);
   EXPECT_EQ(v->verified_ago_ns, 41u);
   EXPECT_FALSE(v->complete);
   EXPECT_EQ(v->failures_kept, 3u);

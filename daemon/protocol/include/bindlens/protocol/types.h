@@ -51,6 +51,7 @@ struct Status {
   uint64_t events_seen = 0;
   uint64_t events_lost = 0;
   uint64_t skipped_runs = 0; // of events_lost: the kernel did not run the program
+  uint64_t uncounted = 0;    // what the figures of reuseport members lack
   uint64_t resyncs = 0;
   uint64_t failures = 0;      // seen since the start
   uint64_t failures_kept = 0; // in memory now, identical ones folded

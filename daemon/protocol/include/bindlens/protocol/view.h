@@ -122,7 +122,8 @@ struct StatusView {
   uint64_t snapshot_ns = 0;
   std::optional<uint64_t> verified_ago_ns;
   uint64_t differences = 0;
-  uint64_t events_seen = 0, events_lost = 0, skipped_runs = 0, resyncs = 0, events_kept = 0;
+  uint64_t events_seen = 0, events_lost = 0, skipped_runs = 0, uncounted = 0, resyncs = 0,
+           events_kept = 0;
   uint64_t failures_seen = 0, failures_kept = 0;
   struct Audit {
     uint32_t interval_s = 0; // 0: only when asked
