@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace bindlens::audit {
 
@@ -32,7 +33,10 @@ bool is_stalled(const Report& report, const Socket& s) {
 struct Share {
   const Socket* socket = nullptr;
   double gets = 0, should = 0;
-  [[nodiscard]] double off() const { return std::abs(gets / should - 1); }
+  // Of two members, both are off as much: then the one that gets more comes first.
+  [[nodiscard]] auto rank() const {
+    return std::pair(std::lround(std::abs(gets / should - 1) * 1000), gets);
+  }
 };
 
 // Those that are compared; the one that is off most comes first.
@@ -42,7 +46,7 @@ std::vector<Share> shares_of(const Report& report, const Sockets& group) {
     if (const auto fate = report.fate(*s); fate.member != nullptr && fate.member->share)
       if (const double should = fate.member->expected.value_or(0); should > 0)
         shares.push_back({s, *fate.member->share, should});
-  std::ranges::stable_sort(shares, std::greater{}, &Share::off);
+  std::ranges::stable_sort(shares, std::greater{}, &Share::rank);
   return shares;
 }
 
