@@ -314,8 +314,7 @@ void CommandLine::add_audit() {
   add_text(*a, "--explain", "ID", "the page about a finding: what, why, how to fix it",
            [this](const std::string& id) { explained = page_of(id); });
   add_filter(*a, Listing::findings, audit_filter);
-  a->footer("Findings: " + finding_ids_text() +
-            ".\nNot looked for, --explain says why: reuseport-skew, time-wait-reuse.");
+  a->footer("Findings: " + finding_ids_text() + ".");
   a->final_callback([this] {
     if (audit.sarif && global.json)
       throw UsageError{"--sarif and --json are two forms of one answer: choose one"};

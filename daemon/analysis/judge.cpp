@@ -40,6 +40,19 @@ class Judge {
         look_(look), facts_{group, result_, look.now, 0, {}, {}, {}} {}
 
   Distribution judge() {
+    find_out();
+    result_.explanation = explain(facts_);
+    result_.advice = advise(facts_);
+    return std::move(result_);
+  }
+
+  Distribution weigh() {
+    find_out();
+    return std::move(result_);
+  }
+
+ private:
+  void find_out() {
     result_.measure = window_.measure;
     result_.since = window_.since;
     result_.members.resize(group_.members.size());
@@ -48,12 +61,8 @@ class Judge {
     find_stalled();
     compare();
     decide();
-    result_.explanation = explain(facts_);
-    result_.advice = advise(facts_);
-    return std::move(result_);
   }
 
- private:
   void take_counts() {
     if (window_.measure == Measure::none) return;
     for (size_t i = 0; i < result_.members.size(); ++i) {
@@ -237,6 +246,10 @@ std::vector<double> expected_shares(const ReuseportGroup& g) {
 
 Distribution judge(const ReuseportGroup& group, const ShareWindow& window, const Look& look) {
   return Judge(group, window, look).judge();
+}
+
+Distribution weigh(const ReuseportGroup& group, const ShareWindow& window, const Look& look) {
+  return Judge(group, window, look).weigh();
 }
 
 void put_worst_first(std::vector<model::JudgedGroup>& groups) {

@@ -216,6 +216,17 @@ std::string aside(const Facts& f) {
   return " Not all joined at the same time; what came before the last one is left out.";
 }
 
+// What makes the hash unfair is that the same addresses and ports come again and again.
+std::vector<std::string> advise_about_skew(const Facts& f) {
+  if (is_datagram(f.group))
+    return {"let busy clients send from several ports",
+            "choose the member by a program (SO_ATTACH_REUSEPORT_EBPF) that looks at less, or "
+            "more, than addresses and ports"};
+  return {"let clients, and load balancers before them, connect from many ports: what comes from "
+          "the same address and port goes to the same member each time",
+          "choose the member by a program (SO_ATTACH_REUSEPORT_CBPF), at random for instance"};
+}
+
 } // namespace
 
 std::string explain(const Facts& f) {
@@ -241,6 +252,8 @@ std::string explain(const Facts& f) {
 }
 
 std::vector<std::string> advise(const Facts& f) {
+  if (f.result.verdict == Verdict::skewed && f.result.cause != Cause::slow_process)
+    return advise_about_skew(f);
   switch (f.result.cause) {
   case Cause::hung_process:
     return {"restart " + names_of(f, stalled_of(f)),

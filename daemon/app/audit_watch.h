@@ -22,6 +22,8 @@ class AuditWatch {
       : core_(core), auditor_(auditor), interval_s_(interval_s), timer_(io) {}
 
   void start();
+  // Something changed that is no event: as if a socket had come or gone.
+  void note_change();
   [[nodiscard]] protocol::Status::Audit status() const;
 
  private:

@@ -135,7 +135,9 @@ void Auditor::finish(Run& run) {
   in.variants = core_.host().variants;
   in.resolve = [&](model::Blocker& b) { owners.resolve(b); };
   in.user = core_.host().names(0).user;
+  in.groups = judged_(*run.owners);
   in.now = monotonic_now();
+  in.reuses = core_.reuses().since(in.now - std::min(in.now, audit::reuse_lately));
   in.watched_since = watched_since_;
   if (run.query.idle_s) in.idle = MonoNs{*run.query.idle_s} * 1'000'000'000;
   Answer answer;

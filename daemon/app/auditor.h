@@ -5,6 +5,9 @@
 
 #include <bindlens/server/backend.h>
 
+#include <functional>
+#include <utility>
+
 namespace bindlens::app {
 
 // Audits the host: a walk of all tables, a sweep over all descriptors and what
@@ -17,9 +20,12 @@ class Auditor {
   };
   using Done = std::function<void(Result<Answer>)>;
 
+  // The reuseport groups that are counted, as they fare now.
+  using Judged = std::function<std::vector<model::JudgedGroup>(const kernel::OwnerMap&)>;
+
   // `watched_since`: when the daemon began to see binds.
-  Auditor(boost::asio::io_context& io, Core& core, MonoNs watched_since)
-      : core_(core), facts_(io), watched_since_(watched_since) {}
+  Auditor(boost::asio::io_context& io, Core& core, Judged judged, MonoNs watched_since)
+      : core_(core), facts_(io), judged_(std::move(judged)), watched_since_(watched_since) {}
 
   // What the kernel allows to be audited; the error says why nothing.
   [[nodiscard]] Result<void> possible() const;
@@ -37,6 +43,7 @@ class Auditor {
 
   Core& core_;
   FactsReader facts_;
+  Judged judged_;
   MonoNs watched_since_;
 };
 

@@ -30,12 +30,17 @@ DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Se
                              uint32_t audit_interval_s, Recorder* recorder)
     : core_(core), session_(session), namespaces_(namespaces), calibration_(calibration),
       recorder_(recorder), past_(io, core, recorder), started_at_(monotonic_now()),
-      auditor_(io, core, started_at_), watch_(io, core, auditor_, audit_interval_s),
-      reuseport_(io, core, session) {}
+      auditor_(
+          io, core,
+          [this](const kernel::OwnerMap& o) {
+            return judge_.judged(reuseport_.counted(o), monotonic_now());
+          },
+          started_at_),
+      watch_(io, core, auditor_, audit_interval_s), reuseport_(io, core, session) {}
 
 void DaemonBackend::count_shares() {
   reuseport_.start([this](const Reuseport::Groups& groups) {
-    judge_.look(groups, monotonic_now());
+    if (judge_.look(groups, monotonic_now())) watch_.note_change();
     if (recorder_ != nullptr) recorder_->note_shares(groups);
   });
 }

@@ -95,12 +95,10 @@ bool find_holders_quickly(Core& core, Reuseport::Groups& groups) {
   return complete;
 }
 
-void find_holders(Core& core, const Sweeper::Result& swept, Reuseport::Groups& groups) {
+void find_holders(Core& core, const kernel::OwnerMap& owners, Reuseport::Groups& groups) {
   Processes processes(core);
-  for_each_member(groups, [&](ReuseportMember& m) {
-    m.holders_known = swept.has_value();
-    if (swept) processes.set_holders(m, (*swept)->of(m.socket));
-  });
+  for_each_member(groups,
+                  [&](ReuseportMember& m) { processes.set_holders(m, owners.of(m.socket)); });
 }
 
 void keep_matching(Reuseport::Groups& groups, const model::Filter& filter) {
@@ -184,9 +182,20 @@ void Reuseport::groups(model::Filter filter, Done done) {
   };
   if (find_holders_quickly(core_, *groups)) return finish();
   core_.sweeper().request([this, groups, finish](const Sweeper::Result& swept) {
-    find_holders(core_, swept, *groups);
+    if (swept)
+      find_holders(core_, **swept, *groups);
+    else
+      for_each_member(*groups, [](ReuseportMember& m) { m.holders_known = false; });
     finish();
   });
+}
+
+Reuseport::Groups Reuseport::counted(const kernel::OwnerMap& owners) {
+  if (!counts_) return {};
+  auto groups = read_groups(counts_->sockets());
+  if (!groups) return {};
+  find_holders(core_, owners, *groups);
+  return *std::move(groups);
 }
 
 } // namespace bindlens::app

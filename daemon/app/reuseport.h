@@ -24,6 +24,8 @@ class Reuseport {
   using Done = std::function<void(Result<Groups>)>;
   // As they are now. A group is there as a whole when one of its members matches.
   void groups(model::Filter filter, Done done);
+  // Those that are counted, as they are now; none where nothing is.
+  [[nodiscard]] Groups counted(const kernel::OwnerMap& owners);
 
  private:
   [[nodiscard]] Result<model::PortView> walk(const model::Filter& filter);

@@ -18,6 +18,7 @@ std::vector<model::Finding> audit(const Input& in, std::optional<MonoNs>* by_age
     find_closing(report, bucket);
   }
   find_exhaustion(report);
+  find_reuses(report);
   if (by_age != nullptr) *by_age = report.by_age();
   auto findings = report.take();
   const auto key = [](const model::Finding& f) {

@@ -65,35 +65,13 @@ void find_hijack(Report& report, const model::Bucket& bucket, const Sockets& gro
       group);
 }
 
-// sk_acceptq_is_full()
-bool is_full(const Socket* s) {
-  return s->backlog > s->max_backlog;
-}
-
-void find_stalled(Report& report, const Sockets& group) {
-  Sockets stalled;
-  std::ranges::copy_if(group, std::back_inserter(stalled), is_full);
-  if (stalled.empty() || stalled.size() == group.size()) return; // else all of it is overloaded
-  const std::string count = std::to_string(stalled.size()) + " of " + std::to_string(group.size());
-  report.add({.id = FindingId::reuseport_stalled_member,
-              .severity = Severity::warning,
-              .summary = count + " members of the reuseport group of " + place(*group.front()) +
-                         " have a full accept queue: " + report.who(stalled),
-              .detail = "The hash keeps sending them their share, " + count +
-                        " of new clients; those wait and time out while the other members are "
-                        "idle. The queue was full at the moment of this audit.",
-              .advice = {"restart " + report.who(stalled),
-                         "let every worker accept, or close its socket, before it does anything "
-                         "long"}},
-             stalled);
-}
-
 } // namespace
 
 void find_groups(Report& report, const model::Bucket& bucket) {
   for (const Sockets& group : groups_of(bucket)) {
     find_hijack(report, bucket, group);
-    if (is_tcp(bucket)) find_stalled(report, group);
+    find_stalled(report, group);
+    find_skew(report, group);
   }
 }
 

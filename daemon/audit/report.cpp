@@ -53,6 +53,17 @@ Sockets reachable(const model::Bucket& bucket) {
   return out;
 }
 
+Report::Report(const Input& in) : in_(in) {
+  for (const model::JudgedGroup& judged : in.groups)
+    for (size_t i = 0; i < judged.group.members.size(); ++i)
+      fates_[judged.group.members[i].socket.id] = {&judged, &judged.distribution.members[i]};
+}
+
+Report::Fate Report::fate(const Socket& s) const {
+  const auto it = fates_.find(s.id);
+  return it != fates_.end() ? it->second : Fate{};
+}
+
 const Blocker& Report::owner(const Socket& s) {
   auto [it, fresh] = owners_.try_emplace(&s);
   if (fresh) {
@@ -106,7 +117,7 @@ void Report::add(Words w, const Sockets& sockets) {
   f.subject = w.about.empty() ? std::string(to_string(f.proto)) + " " + std::to_string(f.port)
                               : std::move(w.about);
   std::string_view separator = " ";
-  for (const std::string& name : program_names(f.sockets)) {
+  for (const std::string& name : w.programs ? *w.programs : program_names(f.sockets)) {
     f.subject += separator;
     f.subject += name;
     separator = ",";

@@ -17,7 +17,7 @@ using Sockets = std::vector<const model::Socket*>;
 // What the checks have found so far, and what they ask the host.
 class Report {
  public:
-  explicit Report(const Input& in) : in_(in) {}
+  explicit Report(const Input& in);
 
   [[nodiscard]] const Input& input() const { return in_; }
   [[nodiscard]] const rules::HostFacts& facts(uint32_t netns) const { return in_.facts(netns); }
@@ -38,9 +38,18 @@ class Report {
     std::vector<std::string> advice;
     std::vector<model::Delivery> deliveries = {};
     std::string about = {}; // instead of protocol and port, as part of the subject
+    // Part of the subject as well, instead of the programs of the sockets.
+    std::optional<std::vector<std::string>> programs = {};
   };
   // `sockets`: at least one.
   void add(Words words, const Sockets& sockets);
+
+  // How a member of a reuseport group fares; both null when that is not counted.
+  struct Fate {
+    const model::JudgedGroup* group = nullptr;
+    const model::MemberShare* member = nullptr;
+  };
+  [[nodiscard]] Fate fate(const model::Socket& s) const;
 
   // Something will be a finding at that time, unless it changes.
   void expect_at(MonoNs time) { by_age_ = by_age_ ? std::min(*by_age_, time) : time; }
@@ -53,6 +62,7 @@ class Report {
 
   const Input& in_;
   std::unordered_map<const model::Socket*, model::Blocker> owners_;
+  std::unordered_map<model::SocketId, Fate> fates_;
   std::vector<model::Finding> findings_;
   std::optional<MonoNs> by_age_;
 };
@@ -69,12 +79,15 @@ class Report {
 [[nodiscard]] Sockets reachable(const model::Bucket& bucket);
 [[nodiscard]] bool is_tcp(const model::Bucket& bucket);
 
-// The checks, each for one bucket, but for the last.
+// The checks, each for one bucket or one reuseport group, but for the last two.
 void find_sharing(Report& report, const model::Bucket& bucket);
 void find_groups(Report& report, const model::Bucket& bucket);
+void find_stalled(Report& report, const Sockets& group);
+void find_skew(Report& report, const Sockets& group);
 void find_ephemeral_overlap(Report& report, const model::Bucket& bucket);
 void find_holding(Report& report, const model::Bucket& bucket);
 void find_closing(Report& report, const model::Bucket& bucket);
 void find_exhaustion(Report& report);
+void find_reuses(Report& report);
 
 } // namespace bindlens::audit

@@ -27,7 +27,8 @@ static_assert(int(model::Call::bind) == 0 && int(model::Call::send) == 3);
 static_assert(int(model::Evidence::reconstructed) == 1);
 static_assert(int(model::Severity::critical) == 2);
 static_assert(int(model::FindingId::wildcard_conflict) == 0 &&
-              int(model::FindingId::privileged_by_unprivileged) == 11);
+              int(model::FindingId::privileged_by_unprivileged) == 11 &&
+              int(model::FindingId::time_wait_reuse) == 13);
 static_assert(int(model::ReuseKind::syn) == 2);
 static_assert(int(model::GapCause::disk) == 2);
 
@@ -188,7 +189,7 @@ void fill_names(Database& db) {
   add_names(insert, "call", 0, model::Call::send);
   add_names(insert, "evidence", 0, model::Evidence::reconstructed);
   add_names(insert, "severity", 0, model::Severity::critical);
-  add_names(insert, "finding", 0, model::FindingId::privileged_by_unprivileged);
+  add_names(insert, "finding", 0, model::FindingId::time_wait_reuse);
   add_names(insert, "reuse", 0, model::ReuseKind::syn);
   add_names(insert, "gap", 0, model::GapCause::disk);
 }

@@ -163,7 +163,9 @@ const Names<FindingId> finding_ids = {
     {FindingId::leaked_descriptor, "leaked-descriptor"},
     {FindingId::bound_not_listening, "bound-not-listening"},
     {FindingId::linger_zero, "linger-zero"},
-    {FindingId::privileged_by_unprivileged, "privileged-by-unprivileged"}};
+    {FindingId::privileged_by_unprivileged, "privileged-by-unprivileged"},
+    {FindingId::reuseport_skew, "reuseport-skew"},
+    {FindingId::time_wait_reuse, "time-wait-reuse"}};
 
 } // namespace
 

@@ -169,4 +169,12 @@ std::vector<TimeWaitReuse> RecentReuses::of(uint32_t netns, uint16_t port) const
   return found;
 }
 
+// Told in the order of their records, which is nearly that of their times.
+std::vector<TimeWaitReuse> RecentReuses::since(MonoNs time) const {
+  std::vector<TimeWaitReuse> found;
+  std::copy_if(reuses_.rbegin(), reuses_.rend(), std::back_inserter(found),
+               [time](const TimeWaitReuse& r) { return r.time >= time; });
+  return found;
+}
+
 } // namespace bindlens::model

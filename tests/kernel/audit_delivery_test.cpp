@@ -268,6 +268,8 @@ class AuditDelivery : public testing::Test {
         << a.story.str();
   }
 
+  static int arrangements() { return in_vm() ? 100 : 300; }
+
   void play(int type) {
     const Arrangement a = arrange(type);
     const auto proto = type == SOCK_STREAM ? model::Proto::tcp : model::Proto::udp;
@@ -285,7 +287,7 @@ class AuditDelivery : public testing::Test {
     EXPECT_GT(received, asked / 3);
     EXPECT_GT(refused, asked / 50);
     EXPECT_LE(uncertain * 100, asked * uncertain_percent) << "of " << asked;
-    EXPECT_GT(looked_up, 300);
+    EXPECT_GT(looked_up, arrangements());
     RecordProperty("looked_up", looked_up);
     RecordProperty("asked", asked);
     RecordProperty("uncertain", uncertain);
@@ -294,7 +296,7 @@ class AuditDelivery : public testing::Test {
 
 TEST_F(AuditDelivery, ConnectionsArriveWhereTheTableSays) {
   inside([&] {
-    for (int i = 0; i < 300 && !HasFailure(); ++i)
+    for (int i = 0; i < arrangements() && !HasFailure(); ++i)
       play(SOCK_STREAM);
   });
   expect_worth_it(12);
@@ -302,7 +304,7 @@ TEST_F(AuditDelivery, ConnectionsArriveWhereTheTableSays) {
 
 TEST_F(AuditDelivery, DatagramsArriveWhereTheTableSays) {
   inside([&] {
-    for (int i = 0; i < 300 && !HasFailure(); ++i)
+    for (int i = 0; i < arrangements() && !HasFailure(); ++i)
       play(SOCK_DGRAM);
   });
   expect_worth_it(1);

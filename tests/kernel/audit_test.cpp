@@ -1,8 +1,9 @@
 // Every finding of the audit with real processes: one arrangement that is it, and
-// one that nearly is and must not be told.
+// one that nearly is and must not be told. Those about what is counted and seen over
+// time are in audit_counted_test.cpp.
 
+#include "audit_scenario.h"
 #include "leak.h"
-#include "scenario.h"
 
 namespace bindlens::test {
 namespace {
@@ -10,34 +11,8 @@ namespace {
 constexpr uint16_t port = 8080;
 constexpr uint32_t login_user = 1234;
 
-class Audit : public Scenario {
+class Audit : public AuditScenario {
  protected:
-  // Of this namespace, with one id; `more` as "&port=1".
-  Strings keys(const std::string& id, const std::string& more = "") {
-    Strings all;
-    for (const Json& f : found(id, more))
-      all.push_back(f["key"]);
-    return all;
-  }
-  std::vector<Json> found(const std::string& id, const std::string& more = "") {
-    auto all = daemon().lines("/v1/audit?" + netns.query() + more);
-    std::erase_if(all, [&](const Json& f) { return f["id"] != id; });
-    return all;
-  }
-  // The one finding with that id; gives up when there is another number of them.
-  Json one(const std::string& id, const std::string& severity, const std::string& more = "") {
-    const auto all = found(id, more);
-    EXPECT_EQ(all.size(), 1u) << id << "\n"
-                              << Json(daemon().lines("/v1/audit?" + netns.query())).dump(1);
-    if (all.size() != 1) return Json::object();
-    EXPECT_EQ(all[0].value("severity", ""), severity) << all[0].dump(1);
-    EXPECT_FALSE(all[0]["advice"].empty());
-    EXPECT_FALSE(all[0]["detail"].get<std::string>().empty());
-    return all[0];
-  }
-  void expect_none() {
-    EXPECT_EQ(Json(daemon().lines("/v1/audit?" + netns.query())).dump(1), "[]");
-  }
   int udp_with_reuseaddr(Actor& by, const std::string& address, uint16_t at = port) {
     const int fd = by.udp();
     by.reuseaddr(fd);
@@ -56,10 +31,6 @@ Strings rows(const Json& finding) {
   for (const Json& d : finding.value("delivery", Json::array()))
     all.push_back(d["destination"].get<std::string>() + " -> " + d["receiver"].get<std::string>());
   return all;
-}
-
-bool says(const Json& finding, const std::string& text) {
-  return finding.dump().find(text) != std::string::npos;
 }
 
 TEST_F(Audit, WildcardConflict) {
@@ -226,28 +197,6 @@ TEST_F(Audit, ReuseportGroupOfWorkersIsNoHijack) {
   b.reuseport(alone);
   bound(b, alone, "127.0.0.1", 81);
   expect_none();
-}
-
-TEST_F(Audit, ReuseportStalledMember) {
-  const int fast = a.tcp();
-  a.reuseport(fast);
-  bound(a, fast, "127.0.0.1", port);
-  ASSERT_TRUE(a.listen(fast, 64).ok());
-  const int slow = a.tcp();
-  a.reuseport(slow);
-  bound(a, slow, "127.0.0.1", port);
-  ASSERT_TRUE(a.listen(slow, 1).ok());
-  EXPECT_TRUE(found("reuseport-stalled-member").empty()) << "nothing is queued yet";
-  for (int i = 0; i < 32 && found("reuseport-stalled-member").empty(); ++i) {
-    const int client = b.open(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    (void)b.connect(client, "127.0.0.1", port);
-  }
-  const Json f = one("reuseport-stalled-member", "warning");
-  EXPECT_EQ(f["sockets"].size(), 1u);
-  EXPECT_EQ(f["sockets"][0]["holders"][0]["fd"], slow) << f.dump(1);
-  while (a.accept(slow).ok() && !found("reuseport-stalled-member").empty()) {
-  }
-  EXPECT_TRUE(found("reuseport-stalled-member").empty()) << "it accepts again";
 }
 
 TEST_F(Audit, EphemeralOverlap) {

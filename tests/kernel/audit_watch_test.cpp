@@ -1,8 +1,10 @@
 // Findings that come and go while the daemon runs: each is told of once.
 
+#include "hashed_group.h"
 #include "scenario.h"
 
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -33,16 +35,18 @@ class AuditWatch : public Scenario {
     b.reuseport(narrow_);
     listening(b, narrow_, "127.0.0.1", port);
   }
-  // "+ ID", "- ID" of this namespace, once there are so many.
+  // "+ ID", "- ID" of this namespace, once there are so many. The daemon remembers the
+  // last events only, and other tests may make very many.
   Strings told(size_t least) {
-    Strings all;
     (void)eventually([&] {
-      all.clear();
       for (const Json& e : events("&type=audit"))
-        all.push_back((e.at("resolved") == true ? "- " : "+ ") +
-                      e.at("finding").at("id").get<std::string>());
-      return all.size() >= least;
+        told_[e.at("time")] =
+            (e.at("resolved") == true ? "- " : "+ ") + e.at("finding").at("id").get<std::string>();
+      return told_.size() >= least;
     });
+    Strings all;
+    for (const auto& [time, text] : told_)
+      all.push_back(text);
     return all;
   }
   Json audits() { return daemon().one("/v1/status").at("audit"); }
@@ -57,6 +61,7 @@ class AuditWatch : public Scenario {
 
   std::unique_ptr<Daemon> own_ = start();
   int narrow_ = -1;
+  std::map<std::string, std::string> told_; // by time
 };
 
 TEST_F(AuditWatch, AFindingIsToldOfOnceAndWhenItIsGone) {
@@ -108,17 +113,64 @@ TEST_F(AuditWatch, WhatIsThereAtTheStartIsTold) {
   EXPECT_EQ(told(1), Strings{"+ wildcard-conflict"});
 }
 
-// No event tells that a queue is full: it is found when something else changes,
+// Nothing comes or goes when a member stops to accept, nor when it goes on: groups are
+// looked at each second.
+TEST_F(AuditWatch, AMemberThatStallsIsToldOfWithoutAnEvent) {
+  Actor worker = a.fork();
+  HashedGroup group(a, worker, b, port);
+  const Json shown = daemon().one("/v1/reuseport?" + netns.query());
+  if (!shown.at("members").at(0).contains("accepted"))
+    GTEST_SKIP() << "not counted in this tier, and status says so";
+  group.leave_waiting(0);
+  EXPECT_EQ(told(1), Strings{"+ reuseport-stalled-member"});
+  group.accept_all(0);
+  EXPECT_EQ(told(2), (Strings{"+ reuseport-stalled-member", "- reuseport-stalled-member"}));
+}
+
+TEST_F(AuditWatch, SkewComesAndGoesWithTheCounters) {
+  Actor worker = a.fork();
+  HashedGroup group(a, worker, b, port);
+  const Json shown = daemon().one("/v1/reuseport?" + netns.query());
+  if (!shown.contains("counted_by")) GTEST_SKIP() << "not counted in this tier";
+  group.connect_to(0, 60);
+  EXPECT_EQ(told(1), Strings{"+ reuseport-skew"});
+  group.connect_to(1, 60);
+  EXPECT_EQ(told(2), (Strings{"+ reuseport-skew", "- reuseport-skew"}));
+}
+
+TEST_F(AuditWatch, BindOverTimeWaitIsToldOf) {
+  const auto serve = [&] {
+    const int fd = a.tcp();
+    a.reuseaddr(fd);
+    return listening(a, fd, "127.0.0.1", port);
+  };
+  const int first = serve();
+  const int client = b.tcp();
+  ASSERT_TRUE(b.connect(client, "127.0.0.1", port).ok());
+  a.close(a.accept(first).value);
+  b.close(client);
+  a.close(first);
+  const int again = serve();
+  EXPECT_EQ(told(1), Strings{"+ time-wait-reuse"});
+  a.close(again);
+  EXPECT_EQ(told(2), (Strings{"+ time-wait-reuse", "- time-wait-reuse"}));
+}
+
+// No event tells that a process is gone: it is found when something else changes,
 // or within a minute.
 TEST_F(AuditWatch, NothingIsDoneWhileNothingChanges) {
   wait_for_another_audit();
-  // Other tests and programs of the host may come and go: then the audits that
-  // they cause are fewer than their changes.
-  const auto quiet_for = [&](std::chrono::milliseconds time) {
+  // Other tests and programs of the host may come and go, and their groups stall: then
+  // the audits that they cause are fewer than their changes.
+  const auto changes = [&] {
     const uint64_t seen = daemon().one("/v1/status")["events"]["seen"];
+    return std::pair(seen, daemon().lines("/v1/events?type=audit").size());
+  };
+  const auto quiet_for = [&](std::chrono::milliseconds time) {
+    const auto before = changes();
     const uint64_t runs = audits()["runs"];
     std::this_thread::sleep_for(time);
-    const bool quiet = daemon().one("/v1/status")["events"]["seen"] == seen;
+    const bool quiet = changes() == before;
     return quiet ? std::optional(audits()["runs"].get<uint64_t>() - runs) : std::nullopt;
   };
   std::optional<uint64_t> audits_meanwhile;
@@ -147,8 +199,9 @@ TEST(AuditWatchOff, NothingIsToldAndStatusSaysSo) {
 
 TEST(AuditWatchOff, WithoutTheWalkTheLogSaysWhy) {
   const Daemon daemon(Strings{"--audit-interval", "1", "--disable-hook", "walk"});
-  EXPECT_EQ(count(daemon.log(), "findings are not watched: an audit needs the reuse flags"), 1u)
-      << daemon.log();
+  // The log says so after the daemon is ready.
+  const std::string why = "findings are not watched: an audit needs the reuse flags";
+  EXPECT_TRUE(eventually([&] { return count(daemon.log(), why) == 1; })) << daemon.log();
   EXPECT_EQ(daemon.one("/v1/status")["audit"]["interval_s"], 0);
 }
 

@@ -1,57 +1,18 @@
 // TIME_WAIT that is reused, on purpose and not at all.
 
 #include "own_tuples.h"
-#include "scenario.h"
-
-#include <thread>
+#include "timewait_scenario.h"
 
 namespace bindlens::test {
 namespace {
 
-constexpr uint16_t service = 9000;
-constexpr uint16_t client_port = 5000;
-
-class TimeWaitReuse : public Scenario {
+class TimeWaitReuse : public TimeWaitScenario {
  protected:
-  void SetUp() override {
-    Scenario::SetUp();
-    set_sysctl("ipv4/tcp_rfc1337", "1"); // a late segment ends no TIME_WAIT
-  }
-  int server(uint16_t port, const std::string& address = "127.0.0.1") {
-    const int fd = address.find(':') == std::string::npos ? a.tcp() : a.tcp6();
-    a.reuseaddr(fd);
-    return listening(a, fd, address, port);
-  }
-  int client(const std::string& address, uint16_t from) {
-    const int fd = address.find(':') == std::string::npos ? b.tcp() : b.tcp6();
-    b.reuseaddr(fd);
-    if (from != 0) bound(b, fd, address, from);
-    return fd;
-  }
-  enum class First { server, client };
-  // A connection, closed by one of them first.
-  void connection(int listener, First closes, uint16_t from,
-                  const std::string& address = "127.0.0.1") {
-    const int fd = client(address, from);
-    ASSERT_TRUE(b.connect(fd, address, service).ok());
-    const int accepted = a.accept(listener).value;
-    if (closes == First::server) a.close(accepted);
-    b.close(fd);
-    if (closes == First::client) a.close(accepted);
-  }
   std::vector<Json> reuses(const std::string& state = {}) {
     auto all = events("&type=timewait-reuse");
     if (!state.empty())
       std::erase_if(all, [&](const Json& e) { return e.value("state", "") != state; });
     return all;
-  }
-  // Time stamps of TIME_WAIT count in seconds until 6.13.
-  static void let_a_second_pass() { std::this_thread::sleep_for(std::chrono::milliseconds(1200)); }
-  bool sees(const std::string& hook) {
-    const Json status = daemon().one("/v1/status");
-    for (const Json& h : status["hooks"])
-      if (h["name"] == hook) return h.value("state", "") == "attached";
-    return false;
   }
 };
 

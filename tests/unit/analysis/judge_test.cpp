@@ -46,6 +46,23 @@ TEST(Judge, FindsSkew) {
   EXPECT_EQ(d.cause, Cause::none); // the counters do not say why
   EXPECT_NEAR(*d.skew, 2, 1e-9);
   EXPECT_TRUE(says(d, "nginx[1] gets 2 times its part")) << d.explanation;
+  ASSERT_FALSE(d.advice.empty());
+  EXPECT_TRUE(d.advice[0].starts_with("let clients, and load balancers before them, connect from "
+                                      "many ports"))
+      << d.advice[0];
+}
+
+TEST(Judge, WeighsWithoutWords) {
+  const auto g = group_of({listener(1, 4000), listener(2, 1000), listener(3, 1000)});
+  ShareMemory memory;
+  const auto w = memory.observe(g, noon);
+  const auto d = weigh(g, w, {.now = noon});
+  const auto all = judge(g, w, {.now = noon});
+  EXPECT_EQ(d.verdict, all.verdict);
+  EXPECT_EQ(d.p_value, all.p_value);
+  EXPECT_EQ(d.members.size(), all.members.size());
+  EXPECT_EQ(d.explanation, "");
+  EXPECT_TRUE(d.advice.empty());
 }
 
 TEST(Judge, DemandsMoreOfEachOfManyGroups) {
@@ -70,6 +87,8 @@ TEST(Judge, SaysThatDatagramsOfFewFlowsLookTheSame) {
   EXPECT_EQ(d.verdict, Verdict::skewed);
   EXPECT_EQ(d.cause, Cause::few_flows);
   EXPECT_TRUE(says(d, "a few busy clients look the same")) << d.explanation;
+  ASSERT_FALSE(d.advice.empty());
+  EXPECT_EQ(d.advice[0], "let busy clients send from several ports");
 }
 
 TEST(Judge, FindsAMemberThatHangs) {

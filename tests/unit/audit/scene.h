@@ -35,6 +35,8 @@ class Scene {
  public:
   rules::HostFacts facts = rules::test::known_host();
   MonoNs now = 1000 * second;
+  std::vector<model::JudgedGroup> groups;
+  std::vector<model::TimeWaitReuse> reuses; // the newest first
 
   // The model::Blocker that the audit will be given for this socket.
   model::Blocker& add(const holds& h, const std::vector<model::Process>& holders = {}) {
@@ -65,6 +67,8 @@ class Scene {
     in.facts = [this](uint32_t) -> const rules::HostFacts& { return facts; };
     in.resolve = [this](model::Blocker& b) { b = owners_.at(b.socket.id); };
     in.user = [](uint32_t uid) { return uid == 33 ? std::string("www-data") : std::string(); };
+    in.groups = groups;
+    in.reuses = reuses;
     in.now = now;
     in.watched_since = 100 * second;
     return audit(in, by_age);

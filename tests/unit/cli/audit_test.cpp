@@ -73,8 +73,8 @@ TEST(AuditTally, CountsBySeverity) {
                                    "ID' tells more");
 }
 
-TEST(AuditPages, AreThoseOfTheFindingsAndOfWhatIsNotLookedFor) {
-  std::set<std::string_view> expected = {"reuseport-skew", "time-wait-reuse"};
+TEST(AuditPages, AreThoseOfTheFindings) {
+  std::set<std::string_view> expected;
   for (const model::FindingId id : model::all_finding_ids())
     expected.insert(to_string(id));
   const auto ids = audit_page_ids();

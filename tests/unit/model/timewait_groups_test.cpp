@@ -238,5 +238,19 @@ TEST(RecentReuses, KeepsTheLastOfEachPort) {
   EXPECT_TRUE(recent.of(netns + 1, 80).empty());
 }
 
+TEST(RecentReuses, TellsThoseSinceATime) {
+  RecentReuses recent;
+  for (const MonoNs t : {3, 5, 7, 9}) {
+    TimeWaitReuse r;
+    r.time = t;
+    recent.add(r);
+  }
+  const auto found = recent.since(5);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found.front().time, 9u);
+  EXPECT_EQ(found.back().time, 5u);
+  EXPECT_TRUE(recent.since(10).empty());
+}
+
 } // namespace
 } // namespace bindlens::model

@@ -26,6 +26,10 @@ struct Look {
 [[nodiscard]] model::Distribution judge(const model::ReuseportGroup& group,
                                         const ShareWindow& window, const Look& look);
 
+// The same without the words: for who asks often.
+[[nodiscard]] model::Distribution weigh(const model::ReuseportGroup& group,
+                                        const ShareWindow& window, const Look& look);
+
 // The shares that the kernel's hash gives, by member; empty where something else decides
 // (a program, SO_INCOMING_CPU). A UDP member with a peer gets nothing, and its part goes to
 // the next one: reuseport_select_sock_by_hash().

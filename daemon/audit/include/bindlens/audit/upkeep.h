@@ -15,7 +15,7 @@
 namespace bindlens::audit {
 
 // When to audit again. While sockets come and go, once in `interval`; what no
-// event tells of - a full accept queue, TIME_WAIT, a process that is gone - is
+// event tells of - TIME_WAIT, a process that is gone, a changed sysctl - is
 // looked for in between, seldom. Whatever happens, audits take one hundredth of
 // the time of one processor at most.
 class Turns {

@@ -26,6 +26,8 @@ enum class FindingId : uint8_t {
   bound_not_listening,
   linger_zero,
   privileged_by_unprivileged,
+  reuseport_skew,
+  time_wait_reuse,
 };
 
 enum class Severity : uint8_t { info, warning, critical };

@@ -96,6 +96,8 @@ class RecentReuses {
   void add(const TimeWaitReuse& r);
   // Of that namespace and port: the newest first, `per_port` of them.
   [[nodiscard]] std::vector<TimeWaitReuse> of(uint32_t netns, uint16_t port) const;
+  // All that happened then or later: the newest first.
+  [[nodiscard]] std::vector<TimeWaitReuse> since(MonoNs time) const;
 
  private:
   std::deque<TimeWaitReuse> reuses_; // oldest first
