@@ -123,7 +123,7 @@ const std::map<std::string, Layout>& header_structs() {
         {FIELD(bl_share, selected), FIELD(bl_share, queued), FIELD(bl_share, accepted),
          FIELD(bl_share, datagrams), FIELD(bl_share, migrated), FIELD(bl_share, last_accept),
          FIELD(bl_share, full_at), FIELD(bl_share, closed_at), FIELD(bl_share, peak),
-         FIELD(bl_share, waiting)}}},
+         FIELD(bl_share, waiting), FIELD(bl_share, may_migrate), FIELD(bl_share, unused)}}},
       {"bl_member",
        {sizeof(bl_member),
         {FIELD(bl_member, sk),
