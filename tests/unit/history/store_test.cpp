@@ -318,9 +318,19 @@ TEST_F(StoreTest, CountsShortLivedAutoboundSocketsBeyondTheirAllowance) {
   EXPECT_LT(stored, 150);
   EXPECT_EQ(number("SELECT count FROM short_lived WHERE port = 40000"), 500 - stored);
   EXPECT_EQ(number("SELECT minute * 60 FROM short_lived"), 1'700'000'040);
-  // A port that was asked for is always stored.
+  // Those that asked for their port have an allowance of their own.
   write(lives(500, 62, 8080), 63);
   EXPECT_EQ(number("SELECT count(*) FROM socket WHERE port = 8080"), 500);
+}
+
+TEST_F(StoreTest, CountsShortLivedSocketsThatComeTooFast) {
+  open();
+  write(lives(25'000, 60, 8080), 61);
+  EXPECT_EQ(number("SELECT count(*) FROM socket"), 20'000);
+  EXPECT_EQ(number("SELECT sum(count) FROM short_lived WHERE port = 8080"), 5'000);
+  write(lives(15'000, 61, 8080), 62);
+  EXPECT_EQ(number("SELECT count(*) FROM socket"), 30'000);
+  EXPECT_EQ(number("SELECT sum(count) FROM short_lived WHERE port = 8080"), 10'000);
 }
 
 TEST_F(StoreTest, CountsAllShortLivedSocketsInAHurry) {
