@@ -393,9 +393,8 @@ void Core::when_diagnosed(std::function<void()> done) {
 
 void Core::tell_those_who_wait() {
   while (!awaited_.empty() && awaited_.front()->finished <= finished_) {
-    const auto told = std::move(awaited_.front());
+    boost::asio::post(io_, std::move(awaited_.front()->done)); // not amid what is going on here
     awaited_.pop_front();
-    told->done();
   }
 }
 
