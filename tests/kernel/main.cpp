@@ -16,7 +16,8 @@ void set_bpf_stats(bool on) {
 }
 
 void print_program_times() {
-  for (const Json& p : bindlens::test::shared_daemon().one("/v1/status")["programs"]) {
+  const Json status = bindlens::test::shared_daemon().one("/v1/status");
+  for (const Json& p : status["programs"]) {
     const auto runs = p.value("run_count", uint64_t{0});
     if (runs == 0) continue;
     std::cout << "program " << p.value("name", "") << ": " << runs << " runs, "
