@@ -41,6 +41,13 @@ void count_owner(TimeWaitPort& port, ProcessRef binder) {
     ++it->count;
 }
 
+// A new generation, in the room of the one that is forgotten.
+template <typename Map>
+void start_again(Map& newer, Map& older) {
+  std::swap(newer, older);
+  newer.clear();
+}
+
 } // namespace
 
 size_t DeadBinders::KeyHash::operator()(const Key& k) const {
@@ -55,12 +62,11 @@ void DeadBinders::note(const Binding& released) {
   const Socket& s = released.socket;
   if (!released.binder || s.proto == Proto::udp || s.proto == Proto::udplite) return;
   if (s.peer.port == 0 && released.bound_by != BoundBy::connect) {
-    if (newer_listeners_.size() >= listeners)
-      older_listeners_ = std::exchange(newer_listeners_, {});
+    if (newer_listeners_.size() >= listeners) start_again(newer_listeners_, older_listeners_);
     newer_listeners_[{s.netns, s.local}] = released.binder;
   }
   if (s.cookie == 0) return;
-  if (newer_.size() >= generation) older_ = std::exchange(newer_, {});
+  if (newer_.size() >= generation) start_again(newer_, older_);
   newer_[s.cookie] = released.binder;
 }
 
