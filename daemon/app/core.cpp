@@ -276,6 +276,10 @@ void Core::take_refusal(model::RefusedCall r) {
     refused_.push_back(std::move(r));
     return;
   }
+  keep_undiagnosed(r);
+}
+
+void Core::keep_undiagnosed(const model::RefusedCall& r) {
   const model::Failure f = undiagnosed(r);
   auto folded = failures_.fold(f, f.time);
   publish_failure(folded ? std::move(folded) : failures_.add(f));
@@ -396,6 +400,16 @@ void Core::tell_those_who_wait() {
     boost::asio::post(io_, std::move(awaited_.front()->done)); // not amid what is going on here
     awaited_.pop_front();
   }
+}
+
+void Core::finish_refusals(std::function<void()> done) {
+  when_diagnosed([this, done = std::move(done)] {
+    for (InProgress& p : std::exchange(in_progress_, {}))
+      finish(*p.diagnosis);
+    for (const model::RefusedCall& r : std::exchange(refused_, {}))
+      keep_undiagnosed(r);
+    done();
+  });
 }
 
 // When a holder let go after the refusal: the kernel told of it since.

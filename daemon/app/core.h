@@ -47,6 +47,8 @@ class Core {
   // Calls `done` when the refusals taken in so far are among the failures. Behind a storm
   // of others it waits for three seconds at most.
   void when_diagnosed(std::function<void()> done);
+  // Before the end: as when_diagnosed(), and what is not diagnosed by then is kept as it is.
+  void finish_refusals(std::function<void()> done);
   // A whole walk, merged into the table, and how the table differed before.
   struct Snapshot {
     model::PortView view;
@@ -124,6 +126,7 @@ class Core {
   void note_losses();
   void resync();
   void take_refusal(model::RefusedCall refused);
+  void keep_undiagnosed(const model::RefusedCall& refused);
   void tell_reuse(model::TimeWaitReuse reuse);
   void look_below_binds();
   void look_below(uint32_t netns, uint16_t port, std::vector<BoundOver>& binds);

@@ -179,7 +179,7 @@ Result<void> Daemon::serve() {
     spdlog::info("ending on signal {}", signal);
     ::sd_notify(0, "STOPPING=1");
     server->stop();
-    io.stop();
+    core->finish_refusals([this] { io.stop(); });
   });
   if (auto ready = announce_ready(options.ready_file); !ready) return ready;
   spdlog::info("ready: {} sockets in {} namespaces, tier {}, on {}", core->table().size(),

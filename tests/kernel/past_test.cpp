@@ -113,6 +113,21 @@ TEST_F(Past, TheTableOfAnyMomentEqualsTheLog) {
   }
 }
 
+TEST_F(Past, HasTheRefusalsRightBeforeTheEnd) {
+  constexpr int refusals = 300;
+  Daemon first(arguments());
+  ASSERT_TRUE(a.bind(a.tcp(), "127.0.0.1", 8090).ok());
+  for (int i = 0; i < refusals; ++i)
+    ASSERT_EQ(b.bind(b.tcp(), "127.0.0.1", 8090).error, EADDRINUSE);
+  EXPECT_EQ(first.stop(), 0);
+  const Daemon second(arguments());
+  int told = 0;
+  for (const Json& f :
+       without_gaps(second.lines("/v1/failures?port=8090&" + netns.query() + since())))
+    told += f.value("count", 0);
+  EXPECT_EQ(told, refusals);
+}
+
 TEST_F(Past, IsToldAcrossARestartAndAKill) {
   std::string bound_at;
   const int fd = a.tcp();

@@ -26,16 +26,21 @@ constexpr uint16_t ports_at_once = 500; // of a long answer, so that it fits int
 constexpr int questions = 200;
 constexpr int moments = 100;
 
-size_t operations() {
+bool is_long() {
   const char* longer = std::getenv("BINDLENS_LONG");
-  if (longer != nullptr && std::string_view(longer) == "1") return 200'000;
-  return static_cast<size_t>(scaled(20'000));
+  return longer != nullptr && std::string_view(longer) == "1";
+}
+
+// For seconds, however few they are: the one before a kill is left out.
+WorkloadPlan plan() {
+  WorkloadPlan p;
+  p.operations = is_long() ? 200'000 : static_cast<size_t>(scaled(20'000));
+  p.per_second = is_long() ? 10'000 : scaled(5'000);
+  return p;
 }
 
 class PastWorkload : public testing::Test {
  protected:
-  PastWorkload() { plan_.operations = operations(); }
-
   [[nodiscard]] std::vector<std::string> arguments() const {
     return {"--state-dir", state_.path()};
   }
@@ -92,7 +97,7 @@ class PastWorkload : public testing::Test {
 
   Netns netns;
   TempDir state_;
-  WorkloadPlan plan_;
+  WorkloadPlan plan_ = plan();
   std::string since_ = "&since=" + now_text();
   // When the oldest operation that is not told of ended: of the refusals, and of the others.
   uint64_t first_missing_refusal_ = UINT64_MAX, first_missing_ = UINT64_MAX;
