@@ -62,8 +62,10 @@ class OnDisk {
 
 void measure_record(Bench& bench) {
   bench.report.heading("Loop of socket, bind, close with a history on disk and in memory");
+  // For seconds at a time: what the history bears for a moment is more than what it bears.
   Binder binder;
-  const Loop loop{[&] { binder.bind_once(); }, bench.scale.binds_per_slice, bench.scale.slices};
+  const Loop loop{[&] { binder.bind_once(); }, bench.scale.binds_per_slice,
+                  bench.scale.upkeep_slices};
   Cost memory, disk;
   HistoryFile last;
   const auto add = [&](Cost& to) {
