@@ -1,6 +1,6 @@
+#include "compare.h"
 #include "history_file.h"
 #include "hooks.h"
-#include "loop.h"
 #include "stage.h"
 
 #include <bindlens/protocol/client.h>

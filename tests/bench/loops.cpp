@@ -1,4 +1,4 @@
-#include "loop.h"
+#include "compare.h"
 
 #include <bindlens/util/clock.h>
 

@@ -179,10 +179,7 @@ TEST_F(AuditReuse, ConnectFromOtherPortsIsNone) {
 }
 
 TEST_F(AuditReuse, SynWithTimeStamps) {
-  const int listener = server(service);
-  connection(listener, First::server, client_port);
-  let_a_second_pass();
-  connection(listener, First::server, client_port);
+  revive_by_syn();
   if (!sees("timewait-syn")) {
     expect_none();
     GTEST_SKIP() << "not seen in this tier, and status says so";
@@ -196,10 +193,7 @@ TEST_F(AuditReuse, SynWithTimeStamps) {
 // A higher sequence number is all that tells the new connection from the old one.
 TEST_F(AuditReuse, SynWithoutTimeStampsIsAWarning) {
   set_sysctl("ipv4/tcp_timestamps", "0");
-  const int listener = server(service);
-  connection(listener, First::server, client_port);
-  let_a_second_pass();
-  connection(listener, First::server, client_port);
+  revive_by_syn();
   if (!sees("timewait-syn")) {
     expect_none();
     GTEST_SKIP() << "not seen in this tier, and status says so";

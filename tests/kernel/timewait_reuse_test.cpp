@@ -75,10 +75,7 @@ TEST_F(TimeWaitReuse, ConnectAgainOfTheSameSocketIsNone) {
 }
 
 TEST_F(TimeWaitReuse, SynThatRevivesOneIsFlaggedOnce) {
-  const int listener = server(service);
-  connection(listener, First::server, client_port);
-  let_a_second_pass();
-  connection(listener, First::server, client_port);
+  revive_by_syn();
   if (!sees("timewait-syn")) {
     EXPECT_TRUE(reuses("TIME_WAIT").empty());
     GTEST_SKIP() << "not seen in this tier, and status says so";

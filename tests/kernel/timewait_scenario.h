@@ -41,6 +41,13 @@ class TimeWaitScenario : public AuditScenario {
   }
   // Time stamps of TIME_WAIT count in seconds until 6.13.
   static void let_a_second_pass() { std::this_thread::sleep_for(std::chrono::milliseconds(1200)); }
+  // A second connection from the same port: its SYN ends what is left of the first.
+  void revive_by_syn() {
+    const int listener = server(service);
+    connection(listener, First::server, client_port);
+    let_a_second_pass();
+    connection(listener, First::server, client_port);
+  }
   bool sees(const std::string& hook) {
     const Json status = daemon().one("/v1/status");
     for (const Json& h : status["hooks"])

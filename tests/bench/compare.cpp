@@ -1,4 +1,4 @@
-#include "loop.h"
+#include "compare.h"
 
 #include "hooks.h"
 
