@@ -64,6 +64,15 @@ std::optional<RouteType> address_type(const HostFacts& facts, const Address& a, 
   return best == nullptr ? RouteType::unicast : best->type;
 }
 
+} // namespace
+
+std::optional<RouteType> local_type(const HostFacts& facts, const Address& a, uint32_t dev) {
+  const Interface* i = find_interface(facts, dev);
+  return address_type(facts, a, i != nullptr && i->vrf_table != 0 ? i->vrf_table : local_table);
+}
+
+namespace {
+
 bool accepts(RouteType t) {
   return t == RouteType::local || t == RouteType::broadcast || t == RouteType::multicast;
 }
@@ -77,9 +86,7 @@ bool nonlocal_allowed(const Request& r, const std::optional<bool>& sysctl) {
 bool v4_address_ok(const Request& r, const HostFacts& facts, const Address& a, uint32_t dev,
                    Verdict& out) {
   if (a.is_wildcard() || nonlocal_allowed(r, facts.nonlocal_bind4)) return true;
-  const Interface* i = find_interface(facts, dev);
-  const uint32_t table = i != nullptr && i->vrf_table != 0 ? i->vrf_table : local_table;
-  const auto type = address_type(facts, a, table);
+  const auto type = local_type(facts, a, dev);
   if (!type) {
     undecided(out, "whether " + to_string(a) + " is an address of this network namespace");
     return true;

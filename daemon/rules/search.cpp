@@ -271,6 +271,16 @@ const Socket* tuple_holder(Verdict& out, const Request& r, const Asker& a, const
   return nullptr;
 }
 
+// __inet_bind() leaves the source of a socket open that is bound to a broadcast or multicast
+// address: routing chooses it.
+Asker with_source(const Request& r, Asker a, const HostFacts& facts) {
+  if (r.local.addr.family != model::Family::inet) return a;
+  const auto type = local_type(facts, r.local.addr, r.dev);
+  if (type == RouteType::broadcast || type == RouteType::multicast)
+    a.addr = bound_address(model::Address::any(model::Family::inet), false);
+  return a;
+}
+
 void connect_bound(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
                    const HostFacts& facts, Doubt doubt) {
   for (const Bucket& b : view.buckets) {
@@ -287,8 +297,9 @@ void connect_bound(Verdict& out, const Request& r, const Asker& a, const model::
 
 } // namespace
 
-void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::PortView& view,
+void connect_tcp(Verdict& out, const Request& r, const Asker& asker, const model::PortView& view,
                  const HostFacts& facts, const Variants& v, Doubt doubt) {
+  const Asker a = with_source(r, asker, facts);
   if (r.local.port != 0) return connect_bound(out, r, a, view, facts, doubt);
   const auto range = range_of(out, r, facts, v);
   if (!range) return;

@@ -95,6 +95,11 @@ void connect_tcp(Verdict& out, const Request& r, const Asker& a, const model::Po
 
 // --- Before the tables ------------------------------------------------------------
 
+// What an IPv4 address is to bind, by the local table or that of the device's VRF. Empty:
+// not known.
+[[nodiscard]] std::optional<RouteType> local_type(const HostFacts& facts, const model::Address& a,
+                                                  uint32_t dev);
+
 // __inet_bind(), __inet6_bind(), inet_listen() up to get_port(). Fills error,
 // rule and path and returns false when the call ends there. `dev`: the socket's
 // device, changed to the scope of a link-local address.

@@ -145,6 +145,10 @@ bool World::request_for(const Op& op, rules::Request& r) const {
     r.op = rules::Operation::connect;
     r.peer = to_endpoint(to);
     if (r.peer.addr.family != *r.family) return false; // fails for its family, or turns to IPv4
+    // tcp_v6_connect() binds the socket to the device of the scope before it looks for a port,
+    // UDP afterwards.
+    if (r.dev == 0 && to.ss_family == AF_INET6 && is_tcp(s.transport))
+      r.dev = reinterpret_cast<const sockaddr_in6*>(&to)->sin6_scope_id;
     if (!is_tcp(s.transport) && name.port != 0) return false;
     r.local = name;
     return true;
@@ -180,8 +184,8 @@ void World::complete_from(const bindlens::model::PortView& view, const Op& op,
   // getsockname() goes on to show the port of a connection that was dissolved.
   if (!in_table && op.kind != Kind::bind) r.local.port = 0;
   const bool keeps_source = r.local.addr.is_v4_mapped() && !r.peer.addr.as_v4();
-  if (op.kind == Kind::connect && is_tcp(s.transport) && r.local.addr.is_wildcard() &&
-      !keeps_source)
+  if (op.kind == Kind::connect && is_tcp(s.transport) && r.local.addr.is_wildcard() && r.dev == 0 &&
+      !keeps_source) // on a device routing may choose another
     r.local.addr = source_for(r.peer.addr);
 }
 

@@ -134,8 +134,9 @@ std::string statement(const Bench& bench, const Op& op) {
   case Kind::reset:
     return "gone(" + slot + ", 1);";
   case Kind::expire:
-    return "/* a connection to " + slot + " that ends in TIME_WAIT of its " +
-           (op.b != 0 ? "server" : "client") + ", from port " + std::to_string(port(op.a)) + " */";
+    return "/* " + std::to_string(op.c) + " connections to " + slot +
+           " that end in TIME_WAIT of its " + (op.b != 0 ? "server" : "client") + ", from port " +
+           std::to_string(port(op.a)) + " */";
   case Kind::crowd:
     return "/* eleven UDP sockets on 127.0.9.1-11 port " + std::to_string(port(op.a)) + " */";
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 
 namespace differential {
 
@@ -117,6 +118,12 @@ class Generator {
   }
 
   Op next() {
+    if (!planned_.empty()) {
+      const Op op = planned_.front();
+      planned_.pop_front();
+      remember(op);
+      return op;
+    }
     Op op;
     op.kind = random_kind(random_);
     // Most calls go to sockets that are there, most binds to unbound ones.
@@ -132,6 +139,7 @@ class Generator {
     }
     fill(op);
     remember(op);
+    if (op.kind == Kind::expire) plan_to_follow(op);
     return op;
   }
 
@@ -163,6 +171,8 @@ class Generator {
       op.c = dice_.percent(30);
       break;
     case Kind::connect:
+      op.a = dice_.percent(70) ? some_listener() : dice_.below(slots);
+      break;
     case Kind::accept:
       op.a = dice_.below(slots);
       break;
@@ -172,10 +182,30 @@ class Generator {
     case Kind::expire:
       op.a = dice_.percent(50) ? 255 : dice_.below(ports_in_use);
       op.b = dice_.percent(50);
+      op.c = static_cast<uint8_t>(1 + dice_.below(5));
       break;
     default:
       break;
     }
+  }
+
+  // New connections to the listener, which find what is in TIME_WAIT.
+  void plan_to_follow(const Op& expire) {
+    for (unsigned n = dice_.below(4); n > 0; --n) {
+      const uint8_t slot = dice_.below(slots);
+      if (slot == expire.slot) continue;
+      planned_.push_back({Kind::open, slot, static_cast<uint8_t>(Transport::tcp),
+                          guesses_[expire.slot].v6, dice_.below(theme_.users)});
+      planned_.push_back({Kind::connect, slot, expire.slot, 0, 0});
+    }
+  }
+
+  // Any slot when none listens.
+  uint8_t some_listener() {
+    uint8_t slot = dice_.below(slots);
+    for (unsigned tries = 0; tries < slots && !guesses_[slot].listening; ++tries)
+      slot = static_cast<uint8_t>((slot + 1) % slots);
+    return slot;
   }
 
   uint8_t address_for(bool v6) {
@@ -200,6 +230,7 @@ class Generator {
   const Choice& choice_;
   Theme theme_;
   std::array<Guess, slots> guesses_{};
+  std::deque<Op> planned_;
 };
 
 } // namespace

@@ -32,8 +32,8 @@ enum class Kind : uint8_t {
   close,
   reset, // close with SO_LINGER {1, 0}
   crowd, // a: port offset: eleven more UDP sockets on addresses of their own
-  // A connection to the listener that ends in TIME_WAIT at once: a: port offset of the
-  // client, 255 = the kernel's choice, b: the server closes first.
+  // Connections to the listener that end in TIME_WAIT at once: a: port offset of the
+  // client, 255 = the kernel's choice, b: the server closes first, c: how many
   expire,
 };
 

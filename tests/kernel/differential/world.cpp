@@ -231,31 +231,40 @@ int World::make_crowd(const Op& op) {
   return -1;
 }
 
-int World::expire(const Op& op) {
-  const Slot& s = sockets_[op.slot];
+// False when there was none: the kernel has no port left, for one.
+bool World::expire_one(const Op& op) {
   sockaddr_storage to{};
   socklen_t size = 0;
-  if (s.transport != Transport::tcp || !s.listening || !name_as_peer(op.slot, to, size)) return -1;
+  if (!name_as_peer(op.slot, to, size)) return false;
   Slot client;
   client.fd.reset(::socket(to.ss_family, type_of(Transport::tcp), 0));
   set_int(client.fd, SOL_SOCKET, SO_REUSEADDR, 1);
   if (op.a != 255) {
-    const auto any = to.ss_family == AF_INET ? "127.0.0.1" : "::1";
+    const auto own = to.ss_family == AF_INET ? "127.0.0.1" : "::1";
     const sockaddr_storage from =
-        to_sockaddr(*bindlens::model::parse_address(any), port_of(op.a), 0);
-    if (::bind(client.fd.get(), reinterpret_cast<const sockaddr*>(&from), size) != 0) return -1;
+        to_sockaddr(*bindlens::model::parse_address(own), port_of(op.a), 0);
+    if (::bind(client.fd.get(), reinterpret_cast<const sockaddr*>(&from), size) != 0) return false;
   }
   std::ignore = ::connect(client.fd.get(), reinterpret_cast<const sockaddr*>(&to), size);
   Slot accepted;
-  accepted.fd.reset(::accept4(s.fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  accepted.fd.reset(
+      ::accept4(sockets_[op.slot].fd.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   // Its queue may hold somebody else's connection in front.
   if (!accepted.fd || !are_ends_of_one(client.fd, accepted.fd)) {
     close_with_reset(client);
     if (accepted.fd) close_with_reset(accepted);
-    return -1;
+    return false;
   }
   if (op.b == 0) std::swap(client, accepted);
   accepted = {};
+  return true;
+}
+
+int World::expire(const Op& op) {
+  const Slot& s = sockets_[op.slot];
+  if (!s.fd || s.transport != Transport::tcp || !s.listening) return -1;
+  for (int n = 0; n < op.c; ++n)
+    if (!expire_one(op)) break;
   return -1;
 }
 

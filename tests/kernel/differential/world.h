@@ -60,6 +60,7 @@ class World {
   int send(const Op& op);
   int make_crowd(const Op& op);
   int expire(const Op& op);
+  bool expire_one(const Op& op);
   [[nodiscard]] bool in_syn_sent(unsigned slot) const;
   [[nodiscard]] bool name_as_peer(unsigned slot, sockaddr_storage& to, socklen_t& size) const;
 

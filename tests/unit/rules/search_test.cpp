@@ -256,6 +256,18 @@ TEST(Connect, DevicesTellTuplesApart) {
             EADDRNOTAVAIL);
 }
 
+// It stays the name of the socket, but the connection does not come from there.
+TEST(Connect, ABroadcastOrMulticastAddressIsNoSource) {
+  const auto one = ask("127.255.255.255:8080").to_connect("127.0.0.1:80");
+  const auto view = view_of({holds("127.0.0.1:8080").connected("127.0.0.1:80")});
+  HostFacts facts = known_host();
+  facts.routes = {{model::Address::v4(127, 0, 0, 0), 8, RouteType::local, local_table},
+                  {model::Address::v4(127, 255, 255, 255), 32, RouteType::broadcast, local_table}};
+  EXPECT_TRUE(decide(one.request(), view, facts, {}).open);
+  EXPECT_TRUE(verdict(ask("224.0.0.1:8080").to_connect("127.0.0.1:80"), view).open);
+  EXPECT_FALSE(verdict(ask("127.0.0.2:8080").to_connect("127.0.0.1:80"), view).open);
+}
+
 TEST(Connect, AnUnknownSourceIsSaid) {
   const auto view = view_of({holds("10.0.0.5:8080").connected("10.0.0.9:80")});
   EXPECT_TRUE(verdict(ask("0.0.0.0:8080").to_connect("10.0.0.9:80"), view).open);
