@@ -1,6 +1,7 @@
 #include <bindlens/history/history.h>
 
 #include "directory.h"
+#include "queue.h"
 
 #include <bindlens/history/schema.h>
 
@@ -30,16 +31,6 @@ constexpr int nice_level = -5;
 
 constexpr MonoNs ns(std::chrono::nanoseconds d) {
   return static_cast<MonoNs>(d.count());
-}
-
-size_t size_of(const Item& item) {
-  size_t n = sizeof item;
-  if (const auto* e = std::get_if<Event>(&item); e != nullptr && e->failure) {
-    n += sizeof *e->failure + e->failure->explanation.size();
-    for (const model::Blocker& b : e->failure->blockers)
-      n += sizeof b + b.holders.size() * sizeof(model::Holder);
-  }
-  return n;
 }
 
 uint64_t events_in(std::span<const Item> items) {
@@ -73,7 +64,9 @@ std::string_view to_string(Status::State s) {
 struct History::Impl {
   Impl(Config c, Hooks h, size_t bytes);
 
-  void push(Item item, bool bounded);
+  [[nodiscard]] bool has_room(size_t bytes);
+  [[nodiscard]] bool is_pressed() const { return queue.bytes() + pending_bytes > max_bytes / 2; }
+  void push(Item item);
   void run();
   void wait();
   bool take_pending();
@@ -91,10 +84,11 @@ struct History::Impl {
   // Of both threads, under `mutex`.
   mutable std::mutex mutex;
   std::condition_variable wake;
-  std::vector<Item> queue;
-  size_t queued_bytes = 0; // in the queue, and taken from it but not written
-  MonoNs oldest = 0;       // when the first of the queue came
-  uint64_t dropped = 0;    // since the last gap that says so
+  Queue queue;
+  int64_t offset = 0;       // of wall time, when the first of the queue came
+  MonoNs oldest = 0;        // when that was
+  size_t pending_bytes = 0; // taken from the queue and not written
+  uint64_t dropped = 0;     // since the last gap that says so
   MonoNs dropped_since = 0;
   std::vector<std::function<void(Result<int64_t>)>> waiting;
   bool stopping = false;
@@ -108,7 +102,6 @@ struct History::Impl {
   Result<Fd> lock;
   std::unique_ptr<Store> store;
   std::vector<Item> pending;
-  size_t pending_bytes = 0;
   size_t written = 0; // of pending
   std::vector<std::function<void(Result<int64_t>)>> asked;
   MonoNs retry_at = 0;
@@ -135,7 +128,7 @@ Event gap_since(MonoNs since, model::GapCause cause, uint64_t lost) {
 } // namespace
 
 History::Impl::Impl(Config c, Hooks h, size_t bytes)
-    : config(std::move(c)), hooks(std::move(h)), max_bytes(bytes),
+    : queue(c.max_bytes), config(std::move(c)), hooks(std::move(h)), max_bytes(bytes),
       lock(take_directory(config.directory)) {
   if (config.started == 0) config.started = monotonic_now();
   status.state = Status::State::opening;
@@ -143,18 +136,23 @@ History::Impl::Impl(Config c, Hooks h, size_t bytes)
   status.max_bytes = config.max_bytes;
 }
 
-void History::Impl::push(Item item, bool bounded) {
-  const size_t bytes = size_of(item);
-  const std::scoped_lock guard(mutex);
-  if (bounded && queued_bytes + bytes > max_bytes) {
-    ++status.lost;
-    if (dropped++ == 0) dropped_since = monotonic_now();
-    return;
+// With the lock held.
+bool History::Impl::has_room(size_t bytes) {
+  if (queue.bytes() + pending_bytes + bytes <= max_bytes) return true;
+  ++status.lost;
+  if (dropped++ == 0) dropped_since = monotonic_now();
+  return false;
+}
+
+// With the lock held.
+void History::Impl::push(Item item) {
+  const bool first = queue.empty();
+  if (first) {
+    oldest = monotonic_now();
+    offset = wall_offset();
   }
-  if (queue.empty()) oldest = monotonic_now();
-  queue.push_back(std::move(item));
-  queued_bytes += bytes;
-  if (queue.size() == 1 || queue.size() == crowd) wake.notify_one();
+  queue.push(std::move(item));
+  if (first || queue.size() == crowd) wake.notify_one();
 }
 
 // Until there is a batch to write, or something else to do.
@@ -183,17 +181,14 @@ bool History::Impl::take_pending() {
   waiting.clear();
   if (dropped != 0) {
     const auto cause = in_trouble ? model::GapCause::disk : model::GapCause::queue;
-    queue.emplace_back(
-        gap_since(std::exchange(dropped_since, 0), cause, std::exchange(dropped, 0)));
+    queue.push(gap_since(std::exchange(dropped_since, 0), cause, std::exchange(dropped, 0)));
   }
-  if (pending.empty()) {
-    pending.swap(queue);
-  } else {
-    pending.insert(pending.end(), std::make_move_iterator(queue.begin()),
-                   std::make_move_iterator(queue.end()));
-    queue.clear();
-  }
-  pending_bytes = queued_bytes;
+  pending_bytes += queue.bytes();
+  std::vector<Item> batch = queue.take();
+  if (pending.empty())
+    pending = std::move(batch);
+  else
+    std::ranges::move(batch, std::back_inserter(pending));
   return stopping;
 }
 
@@ -235,7 +230,7 @@ void History::Impl::drop_pending() {
   if (dropped_since == 0) dropped_since = trouble_since;
   pending.clear();
   written = 0;
-  queued_bytes -= std::min(queued_bytes, pending_bytes);
+  pending_bytes = 0;
 }
 
 bool History::Impl::open() {
@@ -278,11 +273,7 @@ void History::Impl::write_pending() {
     const auto rest = std::span(pending).subspan(written);
     const auto batch = rest.first(std::min(rest.size(), Store::batch_size(config.max_bytes)));
     if (batch.empty() && written != 0) break;
-    const bool hurried = [&] {
-      const std::scoped_lock guard(mutex);
-      return queued_bytes > max_bytes / 2;
-    }();
-    if (auto done = store->write(batch, clocks(), hurried); !done) return on_trouble(done.error());
+    if (auto done = store->write(batch, clocks()); !done) return on_trouble(done.error());
     written += batch.size();
     const std::scoped_lock guard(mutex);
     status.written += events_in(batch);
@@ -294,7 +285,7 @@ void History::Impl::write_pending() {
   written_at = monotonic_now();
   {
     const std::scoped_lock guard(mutex);
-    queued_bytes -= pending_bytes;
+    pending_bytes = 0;
   }
   resumed();
 }
@@ -341,19 +332,24 @@ void History::start() {
 void History::append(const Event& e) {
   // The store notes the run itself: only it knows how the one before ended.
   if (e.type == model::EventType::start || e.type == model::EventType::stop) return;
-  impl_->push(e, true);
+  const std::scoped_lock guard(impl_->mutex);
+  if (impl_->queue.count(e, impl_->is_pressed(), impl_->offset)) return;
+  if (impl_->has_room(Queue::size_of(e))) impl_->push(e);
 }
 
 void History::give(TableAt table) {
-  impl_->push(std::move(table), false);
+  const std::scoped_lock guard(impl_->mutex);
+  impl_->push(std::move(table));
 }
 
 void History::give(SharesAt shares) {
-  impl_->push(std::move(shares), true);
+  const std::scoped_lock guard(impl_->mutex);
+  if (impl_->has_room(sizeof(Item))) impl_->push(std::move(shares));
 }
 
 void History::give(NamespaceName name) {
-  impl_->push(std::move(name), false);
+  const std::scoped_lock guard(impl_->mutex);
+  impl_->push(std::move(name));
 }
 
 void History::when_written(std::function<void(Result<int64_t>)> done) {
@@ -367,7 +363,7 @@ void History::when_written(std::function<void(Result<int64_t>)> done) {
 Status History::status() const {
   const std::scoped_lock guard(impl_->mutex);
   Status s = impl_->status;
-  s.pending_bytes = impl_->queued_bytes;
+  s.pending_bytes = impl_->pending_bytes + impl_->queue.bytes();
   return s;
 }
 

@@ -4,7 +4,6 @@
 #include "directory.h"
 #include "failure_rows.h"
 #include "retention.h"
-#include "short_lived.h"
 #include "side_tables.h"
 #include "socket_rows.h"
 
@@ -146,23 +145,26 @@ struct Store::Impl {
       : config(c), path(c.directory + "/" + std::string(file_name)), db(std::move(database)),
         run(r), inode(inode_of(path)), side(db, run.boot, run.id), sockets(db, side, run.id),
         failures(db, side, sockets, run.id), retention(db, c, run.events),
-        short_lived(db, c.max_bytes),
         insert_event(db, "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
         insert_reuse(db, "INSERT INTO reuse VALUES (?, ?, ?, ?, ?, ?)"),
         insert_gap(db, "INSERT INTO gap VALUES (?, ?, ?)"),
         insert_share(db, "INSERT INTO share(clock, wall, port, socket, event, since, selected, "
                          "queued, accepted, datagrams, drops, migrated, lost_at_close, "
                          "backlog_peak) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+        count(db, "INSERT INTO short_lived VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                  "count = count + excluded.count"),
         seen(db, "UPDATE run SET seen = ?, last_event = ?, events = ? WHERE id = ?") {}
 
-  std::expected<void, Trouble> write(std::span<const Item> batch, const Clocks& clocks,
-                                     bool hurried);
+  std::expected<void, Trouble> write(std::span<const Item> batch, const Clocks& clocks);
   std::expected<void, Trouble> close(const Clocks& clocks);
   std::expected<void, Trouble> commit(const Clocks& clocks);
   void take(const model::Event& e);
   void take(const TableAt& t);
   void take(const SharesAt& s);
   void take(const NamespaceName& n) { side.set_name(n.inode, n.name); }
+  void take(const Counted& c) {
+    count.run(c.minute, side.name_space(c.netns), number(c.proto), c.port, number(c.by), c.count);
+  }
   void add_event(const model::Event& e, std::optional<uint16_t> port, int64_t socket,
                  int64_t process, int64_t detail);
   void add_socket_event(const model::Event& e);
@@ -179,8 +181,7 @@ struct Store::Impl {
   SocketRows sockets;
   FailureRows failures;
   Retention retention;
-  ShortLived short_lived;
-  Statement insert_event, insert_reuse, insert_gap, insert_share, seen;
+  Statement insert_event, insert_reuse, insert_gap, insert_share, count, seen;
   Totals totals;
 };
 
@@ -268,8 +269,7 @@ std::expected<void, Trouble> Store::Impl::commit(const Clocks& clocks) {
   return {};
 }
 
-std::expected<void, Trouble> Store::Impl::write(std::span<const Item> batch, const Clocks& clocks,
-                                                bool hurried) {
+std::expected<void, Trouble> Store::Impl::write(std::span<const Item> batch, const Clocks& clocks) {
   db.execute("BEGIN IMMEDIATE");
   run.set_clock(db, clocks.offset);
   const bool room = retention.make_room(batch.size(), clocks);
@@ -277,9 +277,8 @@ std::expected<void, Trouble> Store::Impl::write(std::span<const Item> batch, con
   if (!room)
     return std::unexpected(Trouble{Kind::disk, path + ": what is open now alone takes more than "
                                                       "--history-max-size; raise it"});
-  const auto counted = short_lived.sort_out(batch, clocks, hurried, side, sockets);
-  for (size_t i = 0; i < batch.size(); ++i)
-    if (!counted[i]) std::visit([this](const auto& item) { take(item); }, batch[i]);
+  for (const Item& item : batch)
+    std::visit([this](const auto& body) { take(body); }, item);
   auto committed = commit(clocks);
   if (committed) retention.shrink();
   return committed;
@@ -327,9 +326,8 @@ std::expected<std::unique_ptr<Store>, Trouble> Store::open(const Config& config,
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
-std::expected<void, Trouble> Store::write(std::span<const Item> batch, const Clocks& clocks,
-                                          bool hurried) {
-  return impl_->write(batch, clocks, hurried);
+std::expected<void, Trouble> Store::write(std::span<const Item> batch, const Clocks& clocks) {
+  return impl_->write(batch, clocks);
 }
 
 std::expected<void, Trouble> Store::close(const Clocks& clocks) {

@@ -84,7 +84,8 @@ Comparison compare_hooks(Bench& bench, const Loop& loop, const std::vector<std::
     less.insert(less.end(), {"--disable-hook", hook});
   Comparison c;
   for (int round = 0; round < bench.scale.attach_rounds; ++round) {
-    for (const bool all : {false, true}) {
+    for (const bool second : {false, true}) {
+      const bool all = second == (round % 2 == 0);
       const Daemon daemon(bench, 0, all ? std::vector<std::string>{} : less);
       Cost cost;
       run_slices(loop, cost);
@@ -98,8 +99,8 @@ void report(Bench& bench, const std::string& what, const Comparison& c, double l
   if (c.without.wall.empty() || c.attached.wall.empty())
     return bench.report.line(what, "not measured: other daemons came and went",
                              "<= " + number(limit, 2) + " x", false);
-  const double ratio = c.attached.wall.median() / c.without.wall.median();
-  const double cpu_ratio = c.attached.cpu.median() / c.without.cpu.median();
+  const double ratio = c.attached.wall.over(c.without.wall).median();
+  const double cpu_ratio = c.attached.cpu.over(c.without.cpu).median();
   bench.report.detail("without   wall " + describe(c.without.wall, Unit::microseconds) + ", cpu " +
                       describe(c.without.cpu, Unit::microseconds));
   bench.report.detail("attached  wall " + describe(c.attached.wall, Unit::microseconds) + ", cpu " +

@@ -78,12 +78,17 @@ void measure_record(Bench& bench) {
     if (bench.state != "none") last = written(daemon);
   };
   for (int round = 0; round < bench.scale.history_rounds; ++round) {
-    add(memory);
-    const OnDisk history(bench);
-    add(disk);
+    for (const bool second : {false, true}) {
+      if (second == (round % 2 == 0)) {
+        const OnDisk history(bench);
+        add(disk);
+      } else {
+        add(memory);
+      }
+    }
   }
-  const double ratio = memory.wall.median() / disk.wall.median();
-  const double cpu_ratio = memory.cpu.median() / disk.cpu.median();
+  const double ratio = memory.wall.over(disk.wall).median();
+  const double cpu_ratio = memory.cpu.over(disk.cpu).median();
   const auto detail = [&](const std::string& name, const Cost& c) {
     bench.report.detail(name + "  wall " + describe(c.wall, Unit::microseconds) + ", cpu " +
                         describe(c.cpu, Unit::microseconds));

@@ -82,7 +82,7 @@ void measure_upkeep(Bench& bench) {
     audits += status.audit->runs;
     cpu_ns += status.audit->cpu_ns;
   }
-  const double ratio = auditing.median() / without.median();
+  const double ratio = auditing.over(without).median();
   bench.report.detail("without audits  " + describe(without, Unit::microseconds));
   bench.report.detail("with audits     " + describe(auditing, Unit::microseconds));
   bench.report.detail(thousands(audits) + " audits in " + number(seconds, 0) + " s, " +

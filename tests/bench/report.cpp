@@ -13,6 +13,14 @@ double Samples::max() const {
   return *std::max_element(values_.begin(), values_.end());
 }
 
+Samples Samples::over(const Samples& base) const {
+  Samples ratios;
+  const size_t n = std::min(values_.size(), base.values_.size());
+  for (size_t i = 0; i < n; ++i)
+    ratios.add(values_[i] / base.values_[i]);
+  return ratios;
+}
+
 double Samples::median() const {
   std::vector<double> sorted = values_;
   std::sort(sorted.begin(), sorted.end());

@@ -14,6 +14,9 @@ class Samples {
   [[nodiscard]] double min() const;
   [[nodiscard]] double median() const;
   [[nodiscard]] double max() const;
+  // Each to the one of `base` that was measured beside it, in the same round: what the
+  // machine does for longer than a round is in both.
+  [[nodiscard]] Samples over(const Samples& base) const;
 
  private:
   std::vector<double> values_;

@@ -27,7 +27,7 @@ struct Scale {
   size_t datagrams_per_slice = 12'800;
   size_t time_waits = 100'000;    // connections
   size_t storm_binds = 2'000'000; // over all processes
-  int history_rounds = 7;         // history on disk, history in memory
+  int history_rounds = 9;         // history on disk, history in memory
   int sustained_seconds = 30;
   size_t history_rows = 10'000'000;
   [[nodiscard]] size_t sockets() const { return processes * sockets_per_process; }

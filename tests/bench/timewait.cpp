@@ -71,7 +71,7 @@ void measure_timewait(Bench& bench) {
   bench.report.detail("without   " + describe(without, Unit::milliseconds));
   bench.report.detail("attached  " + describe(attached, Unit::milliseconds) + ", records lost " +
                       thousands(lost));
-  const double ratio = without.median() / attached.median();
+  const double ratio = without.over(attached).median();
   const std::string what = thousands(bench.scale.time_waits) + " connections into TIME_WAIT";
   bench.report.line(what, number(ratio, 3) + " x the throughput", ">= 0.95 x", ratio >= 0.95);
   const double share = busy / seconds * 100;

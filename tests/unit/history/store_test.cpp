@@ -14,16 +14,12 @@ using model::State;
 class StoreTest : public Scene {
  protected:
   // `n` sockets that were bound and released one after the other from `first` seconds on.
-  std::vector<Item> lives(size_t n, double first, uint16_t port = 8080,
-                          model::BoundBy by = model::BoundBy::bind) {
+  std::vector<Item> lives(size_t n, double first) {
     std::vector<Item> items;
     for (size_t i = 0; i < n; ++i) {
-      const model::Socket s = socket(++next_, port);
-      for (const EventType type : {EventType::bind, EventType::release}) {
-        model::Event e = event(type, first + static_cast<double>(i) * 1e-6, s);
-        e.bound_by = by;
-        items.emplace_back(e);
-      }
+      const model::Socket s = socket(++next_, 8080);
+      for (const EventType type : {EventType::bind, EventType::release})
+        items.emplace_back(event(type, first + static_cast<double>(i) * 1e-6, s));
     }
     return items;
   }
@@ -309,37 +305,17 @@ TEST_F(StoreTest, DeletesWhatIsTooOld) {
   EXPECT_EQ(number("SELECT count(*) FROM event WHERE type = 0"), 10);
 }
 
-TEST_F(StoreTest, CountsShortLivedAutoboundSocketsBeyondTheirAllowance) {
-  config.max_bytes = 4u << 20; // 0.16 a second, 97 at once
+TEST_F(StoreTest, AddsUpWhatIsCounted) {
   open();
-  write(lives(500, 60, 40'000, model::BoundBy::autobind), 61);
-  const int64_t stored = number("SELECT count(*) FROM socket");
-  EXPECT_GT(stored, 50);
-  EXPECT_LT(stored, 150);
-  EXPECT_EQ(number("SELECT count FROM short_lived WHERE port = 40000"), 500 - stored);
-  EXPECT_EQ(number("SELECT minute * 60 FROM short_lived"), 1'700'000'040);
-  // Those that asked for their port have an allowance of their own.
-  write(lives(500, 62, 8080), 63);
-  EXPECT_EQ(number("SELECT count(*) FROM socket WHERE port = 8080"), 500);
-}
-
-TEST_F(StoreTest, CountsShortLivedSocketsThatComeTooFast) {
-  open();
-  write(lives(25'000, 60, 8080), 61);
-  EXPECT_EQ(number("SELECT count(*) FROM socket"), 20'000);
-  EXPECT_EQ(number("SELECT sum(count) FROM short_lived WHERE port = 8080"), 5'000);
-  write(lives(15'000, 61, 8080), 62);
-  EXPECT_EQ(number("SELECT count(*) FROM socket"), 30'000);
-  EXPECT_EQ(number("SELECT sum(count) FROM short_lived WHERE port = 8080"), 10'000);
-}
-
-TEST_F(StoreTest, CountsAllShortLivedSocketsInAHurry) {
-  open();
-  auto items = lives(100, 2);
-  items.emplace_back(event(EventType::bind, 3, socket(5, 99)));
-  ASSERT_TRUE(store->write(items, at(4), true));
-  EXPECT_EQ(number("SELECT sum(count) FROM short_lived"), 100);
-  EXPECT_EQ(number("SELECT count(*) FROM socket"), 1) << "the one that lives on";
+  const Counted some{28'333'334, 4026531840, model::Proto::tcp, 8080, model::BoundBy::bind, 500};
+  write({some, Counted{28'333'334, 4026531840, model::Proto::tcp, 8081, model::BoundBy::bind, 1}});
+  write({some});
+  EXPECT_EQ(number("SELECT count FROM short_lived WHERE port = 8080"), 1000);
+  EXPECT_EQ(number("SELECT count(*) FROM short_lived"), 2);
+  EXPECT_EQ(number("SELECT minute * 60 FROM short_lived WHERE port = 8081"), 1'700'000'040);
+  EXPECT_EQ(number("SELECT inode FROM namespace n JOIN short_lived s ON s.namespace = n.id WHERE "
+                   "port = 8080"),
+            4026531840);
 }
 
 TEST_F(StoreTest, CanBeReadWhileItIsWritten) {

@@ -50,7 +50,17 @@ struct NamespaceName {
   std::string name;
 };
 
-using Item = std::variant<model::Event, TableAt, SharesAt, NamespaceName>;
+// Sockets that came and went, and are not told of one by one.
+struct Counted {
+  int64_t minute = 0; // since 1970
+  uint32_t netns = 0;
+  model::Proto proto = model::Proto::tcp;
+  uint16_t port = 0;
+  model::BoundBy by = model::BoundBy::unknown;
+  int64_t count = 0;
+};
+
+using Item = std::variant<model::Event, TableAt, SharesAt, NamespaceName, Counted>;
 
 // Why the file cannot be used, and whether waiting helps.
 struct Trouble {
@@ -82,9 +92,8 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // With `hurried`, sockets that came and went within the batch are counted.
   [[nodiscard]] std::expected<void, Trouble> write(std::span<const Item> batch,
-                                                   const Clocks& clocks, bool hurried = false);
+                                                   const Clocks& clocks);
   // So many items in one write() keep the write-ahead log within its part of the bounds.
   [[nodiscard]] static size_t batch_size(uint64_t max_bytes);
   // Notes the end of this run.
