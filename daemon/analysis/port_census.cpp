@@ -1,6 +1,7 @@
 #include <bindlens/analysis/port_census.h>
 
 #include <algorithm>
+#include <bit>
 
 namespace bindlens::analysis {
 
@@ -152,10 +153,15 @@ Route route_of(const Socket& s) {
 }
 
 size_t RouteHash::operator()(const Route& r) const {
-  uint64_t h = r.netns * 0x9e3779b97f4a7c15u ^ r.to.port;
-  for (size_t i = 0; i < r.from.bytes.size(); ++i)
-    h = (h ^ r.from.bytes[i] ^ uint64_t{r.to.addr.bytes[i]} << 8) * 0x100000001b3u;
-  return static_cast<size_t>(h ^ h >> 32);
+  using Words = std::array<uint64_t, 2>;
+  const auto [from_high, from_low] = std::bit_cast<Words>(r.from.bytes);
+  const auto [to_high, to_low] = std::bit_cast<Words>(r.to.addr.bytes);
+  uint64_t h = uint64_t{r.netns} << 16 | r.to.port;
+  for (const uint64_t word : {from_high, from_low, to_high, to_low}) {
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    h ^= h >> 32;
+  }
+  return static_cast<size_t>(h);
 }
 
 bool is_reusable(const Socket& s, const rules::HostFacts& facts) {

@@ -49,11 +49,11 @@ protocol::Status::Audit AuditWatch::status() const {
 // For every event of the host: it has to cost nothing.
 void AuditWatch::note(const model::Event& e) {
   if (e.type == model::EventType::fail || e.type == model::EventType::audit) return;
-  note_change();
+  note_change(e.time);
 }
 
-void AuditWatch::note_change() {
-  if (turns_ && turns_->note_change(monotonic_now()) && !running_) wait();
+void AuditWatch::note_change(MonoNs time) {
+  if (turns_ && turns_->note_change(time) && !running_) wait();
 }
 
 void AuditWatch::wait() {

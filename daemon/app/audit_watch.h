@@ -23,7 +23,7 @@ class AuditWatch {
 
   void start();
   // Something changed that is no event: as if a socket had come or gone.
-  void note_change();
+  void note_change(MonoNs time);
   [[nodiscard]] protocol::Status::Audit status() const;
 
  private:

@@ -40,7 +40,8 @@ DaemonBackend::DaemonBackend(boost::asio::io_context& io, Core& core, kernel::Se
 
 void DaemonBackend::count_shares() {
   reuseport_.start([this](const Reuseport::Groups& groups) {
-    if (judge_.look(groups, monotonic_now())) watch_.note_change();
+    const MonoNs now = monotonic_now();
+    if (judge_.look(groups, now)) watch_.note_change(now);
     if (recorder_ != nullptr) recorder_->note_shares(groups);
   });
 }

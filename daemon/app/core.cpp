@@ -42,7 +42,7 @@ Core::Core(boost::asio::io_context& io, kernel::Session& session, kernel::TableS
     : session_(session), source_(source), host_(std::move(host)), events_(options.event_memory),
       failures_(options.max_failures, options.failure_memory),
       tracker_(table_, {[this](const model::TaskInfo& t) { return processes_.caller(t); },
-                        [this](model::Event e) { publish(std::move(e)); },
+                        [this](model::Event&& e) { publish(std::move(e)); },
                         [this](model::RefusedCall r) { take_refusal(std::move(r)); },
                         [this](model::TimeWaitReuse r) { tell_reuse(std::move(r)); },
                         [this](const model::Socket& s, MonoNs time, model::ProcessRef p) {
@@ -193,7 +193,7 @@ void Core::verify_later() {
 
 // --- events -------------------------------------------------------------------
 
-void Core::publish(model::Event e) {
+void Core::publish(model::Event&& e) {
   connects_.note(e);
   if (e.type == model::EventType::release) failures_.note_release(e.socket, e.time);
   const model::Event& kept = events_.add(std::move(e));

@@ -58,7 +58,7 @@ class Core {
 
   // Keeps an event and tells it to those who follow: also what does not come from
   // the kernel.
-  void publish(model::Event e);
+  void publish(model::Event&& e);
   using EventSink = std::function<void(const model::Event&)>;
   [[nodiscard]] std::shared_ptr<void> subscribe(EventSink sink);
 

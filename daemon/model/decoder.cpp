@@ -57,10 +57,11 @@ Call to_call(uint8_t type) {
   return type == BL_REC_CONNECT ? Call::connect : Call::bind;
 }
 
-std::expected<CallRecord, DecodeError> decode_call(std::span<const std::byte> bytes) {
+// Each false for a field that cannot be.
+
+bool read(CallRecord& r, std::span<const std::byte> bytes) {
   const auto raw = load<bl_call>(bytes);
-  if (!valid_socket(raw.sock)) return std::unexpected(DecodeError::bad_field);
-  CallRecord r;
+  if (!valid_socket(raw.sock)) return false;
   r.call = to_call(raw.h.type);
   r.time = raw.h.time;
   r.socket = to_socket(raw.sock);
@@ -73,31 +74,53 @@ std::expected<CallRecord, DecodeError> decode_call(std::span<const std::byte> by
   if ((raw.flags & BL_CF_NO_ADDRESS) == 0 && inet)
     r.asked =
         Endpoint{to_address(static_cast<uint8_t>(raw.req_family), raw.req_addr), raw.req_port};
-  return r;
+  return true;
 }
 
-std::expected<ReleaseRecord, DecodeError> decode_release(std::span<const std::byte> bytes) {
+bool read(ReleaseRecord& r, std::span<const std::byte> bytes) {
   const auto raw = load<bl_release>(bytes);
-  if (!valid_socket(raw)) return std::unexpected(DecodeError::bad_field);
-  return ReleaseRecord{raw.h.time,
-                       raw.sk,
-                       raw.netns,
-                       raw.port,
-                       to_proto(raw.protocol, raw.flags),
-                       raw.pid,
-                       raw.h.type == BL_REC_STATE};
+  if (!valid_socket(raw)) return false;
+  r = {raw.h.time,
+       raw.sk,
+       raw.netns,
+       raw.port,
+       to_proto(raw.protocol, raw.flags),
+       raw.pid,
+       raw.h.type == BL_REC_STATE};
+  return true;
 }
 
-std::expected<ReuseRecord, DecodeError> decode_reuse(std::span<const std::byte> bytes) {
+bool read(HolderRecord& r, std::span<const std::byte> bytes) {
+  const auto raw = load<bl_holder>(bytes);
+  r = {raw.call, raw.row};
+  return true;
+}
+
+bool read(ReuseRecord& r, std::span<const std::byte> bytes) {
   const auto raw = load<bl_reuse>(bytes);
   const bool known = raw.kind == BL_REUSE_CONNECT || raw.kind == BL_REUSE_SYN;
-  if (!known || !valid_socket(raw.sock)) return std::unexpected(DecodeError::bad_field);
-  return ReuseRecord{raw.h.time,
-                     raw.kind,
-                     to_socket(raw.sock),
-                     to_task(raw.task),
-                     (raw.flags & BL_RF_TIMESTAMPS) != 0,
-                     raw.left_out};
+  if (!known || !valid_socket(raw.sock)) return false;
+  r = {raw.h.time,
+       raw.kind,
+       to_socket(raw.sock),
+       to_task(raw.task),
+       (raw.flags & BL_RF_TIMESTAMPS) != 0,
+       raw.left_out};
+  return true;
+}
+
+bool read_body(Record& r, uint8_t type, std::span<const std::byte> bytes) {
+  switch (type) {
+  case BL_REC_RELEASE:
+  case BL_REC_STATE:
+    return read(r.body.emplace<ReleaseRecord>(), bytes);
+  case BL_REC_HOLDER:
+    return read(r.body.emplace<HolderRecord>(), bytes);
+  case BL_REC_REUSE:
+    return read(r.body.emplace<ReuseRecord>(), bytes);
+  default:
+    return read(r.body.emplace<CallRecord>(), bytes);
+  }
 }
 
 size_t size_of(uint8_t type) {
@@ -249,23 +272,8 @@ std::expected<Record, DecodeError> decode(std::span<const std::byte> bytes) {
   if (expected == 0) return std::unexpected(DecodeError::unknown_type);
   if (h.size != expected || bytes.size() != expected)
     return std::unexpected(DecodeError::wrong_size);
-  Record record{h.cpu, h.seq, ReleaseRecord{}};
-  if (h.type == BL_REC_RELEASE || h.type == BL_REC_STATE) {
-    const auto release = decode_release(bytes);
-    if (!release) return std::unexpected(release.error());
-    record.body = *release;
-  } else if (h.type == BL_REC_HOLDER) {
-    const auto raw = load<bl_holder>(bytes);
-    record.body = HolderRecord{raw.call, raw.row};
-  } else if (h.type == BL_REC_REUSE) {
-    auto reuse = decode_reuse(bytes);
-    if (!reuse) return std::unexpected(reuse.error());
-    record.body = *std::move(reuse);
-  } else {
-    auto call = decode_call(bytes);
-    if (!call) return std::unexpected(call.error());
-    record.body = *std::move(call);
-  }
+  std::expected<Record, DecodeError> record{std::in_place, h.cpu, h.seq, ReleaseRecord{}};
+  if (!read_body(*record, h.type, bytes)) record = std::unexpected(DecodeError::bad_field);
   return record;
 }
 

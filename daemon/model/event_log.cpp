@@ -45,7 +45,7 @@ size_t size_of(const std::shared_ptr<const Finding>& f) {
 
 } // namespace
 
-const Event& EventLog::add(Event e) {
+const Event& EventLog::add(Event&& e) {
   e.id = next_id_++;
   if (e.type == EventType::release) releases_.note(e.socket.id, e.time, e.socket.cookie);
   findings_bytes_ += size_of(e.finding);

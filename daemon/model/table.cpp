@@ -64,12 +64,13 @@ Binding& BindTable::acquire(const Socket& s, MonoNs time, BoundBy by, ProcessRef
   return b;
 }
 
-bool BindTable::release(SocketId id, MonoNs time) {
+std::optional<Binding> BindTable::release(SocketId id, MonoNs time) {
   if (walking_) released_[id] = time;
   const auto it = entries_.find(id);
-  if (it == entries_.end() || it->second.changed_at > time) return false;
+  if (it == entries_.end() || it->second.changed_at > time) return std::nullopt;
+  std::optional<Binding> released = std::move(it->second);
   entries_.erase(it);
-  return true;
+  return released;
 }
 
 void BindTable::stop_listening(SocketId id, MonoNs time) {

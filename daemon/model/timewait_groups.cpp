@@ -66,12 +66,26 @@ void DeadBinders::note(const Binding& released) {
     newer_listeners_[{s.netns, s.local}] = released.binder;
   }
   if (s.cookie == 0) return;
-  if (newer_.size() >= generation) start_again(newer_, older_);
-  newer_[s.cookie] = released.binder;
+  if (newer_.noted.size() >= generation) {
+    std::swap(newer_, older_);
+    newer_.noted.clear();
+    newer_.index.clear();
+    newer_.indexed = 0;
+  }
+  newer_.noted.emplace_back(s.cookie, released.binder);
+}
+
+ProcessRef DeadBinders::Generation::find(uint64_t cookie) const {
+  for (; indexed < noted.size(); ++indexed)
+    index[noted[indexed].first] = indexed;
+  const auto it = index.find(cookie);
+  return it == index.end() ? nullptr : noted[it->second].second;
 }
 
 ProcessRef DeadBinders::of_socket(uint64_t cookie) const {
-  return cookie == 0 ? nullptr : find_in(newer_, older_, cookie);
+  if (cookie == 0) return nullptr;
+  auto binder = newer_.find(cookie);
+  return binder ? binder : older_.find(cookie);
 }
 
 ProcessRef DeadBinders::of_listener(uint32_t netns, const Endpoint& local) const {

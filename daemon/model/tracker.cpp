@@ -35,7 +35,10 @@ EventType event_type(const CallRecord& c) {
 
 } // namespace
 
-void Tracker::apply(Record record) {
+Tracker::Tracker(BindTable& table, Sinks sinks)
+    : table_(table), sinks_(std::move(sinks)), let_go_(max_let_go) {}
+
+void Tracker::apply(Record&& record) {
   std::visit([this](auto& body) { apply(body); }, record.body);
 }
 
@@ -126,21 +129,16 @@ void Tracker::apply(const ReleaseRecord& release) {
     table_.stop_listening(release.id, release.time);
     return;
   }
-  const Binding* known = table_.find(release.id);
-  if (known == nullptr) {
-    table_.release(release.id, release.time); // a walk under way must know
-    return;
-  }
+  std::optional<Binding> released = table_.release(release.id, release.time);
+  if (!released) return;
   Event e;
   e.time = release.time;
   e.type = EventType::release;
-  e.socket = known->socket;
-  e.bound_by = known->bound_by;
-  e.process = known->binder;
-  let_go_.push_front(*known);
-  if (let_go_.size() > max_let_go) let_go_.pop_back();
-  if (!table_.release(release.id, release.time)) return;
-  if (sinks_.released) sinks_.released(let_go_.front());
+  e.socket = released->socket;
+  e.bound_by = released->bound_by;
+  e.process = released->binder;
+  if (sinks_.released) sinks_.released(*released);
+  let_go_.push_front(*std::move(released));
   sinks_.event(std::move(e));
 }
 

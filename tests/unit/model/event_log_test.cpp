@@ -87,7 +87,7 @@ TEST(EventLog, CountsTheMemoryOfFindings) {
   e.finding = finding;
   EventLog log(10 * 32 * sizeof(Blocker));
   for (int i = 0; i < 100; ++i)
-    log.add(e);
+    log.add(Event(e));
   EXPECT_GE(log.size(), 5u);
   EXPECT_LT(log.size(), 10u);
   EXPECT_LE(log.bytes(), 10 * 32 * sizeof(Blocker));

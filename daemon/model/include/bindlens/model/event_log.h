@@ -3,6 +3,7 @@
 #include <bindlens/model/event.h>
 #include <bindlens/model/filter.h>
 
+#include <boost/container/deque.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include <cstddef>
@@ -34,7 +35,7 @@ class EventLog {
   explicit EventLog(size_t max_bytes) : max_bytes_(max_bytes) {}
 
   // Numbers the event and keeps it; returns it as kept.
-  const Event& add(Event e);
+  const Event& add(Event&& e);
   [[nodiscard]] std::vector<Event> select(const Filter& f) const; // oldest first
   // When this socket was last released, at or after `since`; 0 = not seen lately.
   [[nodiscard]] MonoNs released_at(const Socket& s, MonoNs since) const {
@@ -46,10 +47,13 @@ class EventLog {
   [[nodiscard]] MonoNs oldest() const { return events_.empty() ? 0 : events_.front().time; }
 
  private:
+  // The one of std has a block of memory for each event.
+  using Blocks = boost::container::deque_options<boost::container::block_size<64>>::type;
+
   size_t max_bytes_;
   size_t findings_bytes_ = 0; // of those that the events tell of
   uint64_t next_id_ = 1;
-  std::deque<Event> events_;
+  boost::container::deque<Event, void, Blocks> events_;
   RecentReleases releases_;
 };
 

@@ -7,6 +7,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -33,9 +34,9 @@ class BindTable {
  public:
   // A socket got a port, or started to listen. Returns the entry.
   Binding& acquire(const Socket& s, MonoNs time, BoundBy by, ProcessRef binder);
-  // The socket gave its port back. False if it was not in the table, or came
-  // into it after `time`.
-  bool release(SocketId id, MonoNs time);
+  // The socket gave its port back: its entry, which is not in the table any more. None
+  // if it was not in the table, or came into it after `time`.
+  std::optional<Binding> release(SocketId id, MonoNs time);
   // A listener stopped listening and keeps its port.
   void stop_listening(SocketId id, MonoNs time);
 

@@ -29,7 +29,15 @@ class DeadBinders {
   struct KeyHash {
     size_t operator()(const Key& k) const;
   };
-  boost::unordered_flat_map<uint64_t, ProcessRef> newer_, older_;
+  // They come fast and are asked for seldom: what has come is put into the index when
+  // somebody asks.
+  struct Generation {
+    std::vector<std::pair<uint64_t, ProcessRef>> noted; // by cookie
+    mutable boost::unordered_flat_map<uint64_t, size_t> index;
+    mutable size_t indexed = 0; // of noted
+    [[nodiscard]] ProcessRef find(uint64_t cookie) const;
+  };
+  Generation newer_, older_;
   boost::unordered_flat_map<Key, ProcessRef, KeyHash> newer_listeners_, older_listeners_;
 };
 

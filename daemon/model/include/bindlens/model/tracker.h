@@ -4,6 +4,8 @@
 #include <bindlens/model/event.h>
 #include <bindlens/model/table.h>
 
+#include <boost/circular_buffer.hpp>
+
 #include <deque>
 #include <functional>
 #include <unordered_map>
@@ -25,16 +27,16 @@ class Tracker {
  public:
   struct Sinks {
     std::function<ProcessRef(const TaskInfo&)> process; // who called; never null
-    std::function<void(Event)> event;
+    std::function<void(Event&&)> event;
     std::function<void(RefusedCall)> refused;
     // TIME_WAIT: taken over by a connect or a SYN; and a bind that may have gone over some.
     std::function<void(TimeWaitReuse)> reused = {};
     std::function<void(const Socket&, MonoNs, ProcessRef)> bound_over = {};
     std::function<void(const Binding&)> released = {}; // as it was known; may be empty
   };
-  Tracker(BindTable& table, Sinks sinks) : table_(table), sinks_(std::move(sinks)) {}
+  Tracker(BindTable& table, Sinks sinks);
 
-  void apply(Record record);
+  void apply(Record&& record);
 
  private:
   void apply(CallRecord& call);
@@ -50,7 +52,7 @@ class Tracker {
   // Rows of walks whose call has not come yet, in the order of their arrival.
   std::unordered_map<uint64_t, std::vector<bl_row>> rows_;
   std::deque<uint64_t> row_order_;
-  std::deque<Binding> let_go_; // the last that were released, newest first
+  boost::circular_buffer<Binding> let_go_; // the last that were released, newest first
 };
 
 // Finds out whether records were lost, from the numbers they carry. Loss is
@@ -66,7 +68,7 @@ class LossDetector {
     uint64_t highest = 0;
     uint64_t received = 0;
   };
-  std::unordered_map<uint32_t, Cpu> cpus_;
+  boost::unordered_flat_map<uint32_t, Cpu> cpus_;
 };
 
 } // namespace bindlens::model
