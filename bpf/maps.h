@@ -95,7 +95,17 @@ struct {
   __type(value, struct bl_share);
 } shares SEC(".maps");
 
-/* Times that there was no room in it. */
+/* Datagrams of some of them, found at once (share.h). */
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, BL_SHARE_SLOTS);
+  __type(key, __u32);
+  __type(value, struct bl_share_slot);
+} share_slots SEC(".maps");
+
+/* Connections wait, or have waited, in the queue of a member. Cleared by the daemon. */
+volatile __u32 members_have_connections = 0;
+/* Times that there was no room in `shares`. */
 volatile __u64 shares_lost = 0;
 
 /* Read and written by user space through the skeleton's memory maps. */
@@ -116,7 +126,8 @@ __u64 uncounted = 0;
 const volatile bool release_by_state = false;      /* TCP releases are seen as state changes */
 const volatile bool in_kernel_by_cgroup = false;   /* binds without a system call, by post_bind */
 const volatile bool children_unmarked = false;     /* no cgroup hooks: cookies mark nothing */
-const volatile bool count_queued_ready = false;    /* connections queued, by sk_data_ready */
+const volatile bool queued_is_counted = false;     /* connections queued, by whatever hook */
+const volatile bool count_queued_ready = false;    /* the same, by sk_data_ready */
 const volatile bool count_datagrams_ready = false; /* datagrams, by sk_data_ready */
 const volatile bool count_linger_zero = false;     /* closes with RST, by state changes */
 

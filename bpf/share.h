@@ -4,7 +4,8 @@
  * or datagram.
  *
  * Some of these hooks run for every socket of the host. The first thing they do is a load
- * of sk_reuseport_cb, which only members of a group have.
+ * of sk_reuseport_cb, which only members of a group have; or, after accept(), of a variable
+ * that says whether there is a member that has connections at all.
  */
 #ifndef BINDLENS_SHARE_H
 #define BINDLENS_SHARE_H
@@ -34,6 +35,7 @@ static __always_inline struct bl_share* share_of(struct sock* sk) {
 static __always_inline int share_queued(struct sock* sk, __u32 backlog) {
   struct bl_share* s = share_of(sk);
   if (!s) return 0;
+  if (!members_have_connections) members_have_connections = 1;
   s->queued++;
   if (backlog > s->peak) s->peak = backlog;
   if (backlog > READ(sk, sk_max_ack_backlog)) s->full_at = bpf_ktime_get_ns();
@@ -80,10 +82,46 @@ static __always_inline void share_closed(struct sock* sk, __u32 waiting) {
   s->may_migrate = may_migrate(sk);
 }
 
+/* Once in so many datagrams, a socket without a slot looks whether its slot is free. */
+#define SLOT_TRIES 64
+
+static __always_inline bool slot_is_free(const struct bl_share_slot* slot) {
+  struct bl_share_key owner = {slot->sk, slot->cookie};
+  return !slot->cookie || !bpf_map_lookup_elem(&shares, &owner);
+}
+
+static __always_inline int datagram_beside(struct sock* sk, __u64 cookie,
+                                           struct bl_share_slot* slot) {
+  struct bl_share* s = share_of(sk);
+  if (!s) return 0;
+  if (s->datagrams++ % SLOT_TRIES == 0 && cookie && slot_is_free(slot)) {
+    slot->cookie = cookie;
+    slot->sk = (__u64)sk;
+    slot->datagrams = 0;
+  }
+  return 0;
+}
+
+/*
+ * Finding a socket in `shares` costs more than all else that is done for a datagram: on each
+ * cpu, the first of the members that could have a slot is counted there, and the others are
+ * where they would be without. What is read is the sum. `sk` comes from the kernel with its
+ * type: its members are plain loads on every kernel.
+ */
+static __always_inline int datagram_ready(struct sock* sk) {
+  __u64 cookie = sk->__sk_common.skc_cookie.counter;
+  __u32 index = bl_share_slot_of(cookie);
+  struct bl_share_slot* slot = bpf_map_lookup_elem(&share_slots, &index);
+  if (!slot) return 0;
+  if (slot->cookie != cookie || !cookie) return datagram_beside(sk, cookie, slot);
+  slot->datagrams++;
+  return 0;
+}
+
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(tp_data_ready, struct sock* sk) {
-  if (!READ(sk, sk_reuseport_cb)) return 0;
-  if (READ(sk, sk_protocol) != IPPROTO_TCP) return count_datagrams_ready ? share_datagram(sk) : 0;
+  if (!sk->sk_reuseport_cb) return 0;
+  if (sk->sk_protocol != IPPROTO_TCP) return count_datagrams_ready ? datagram_ready(sk) : 0;
   if (!count_queued_ready || READ(sk, __sk_common.skc_state) != TCP_LISTEN) return 0;
   return share_queued(sk, READ(sk, sk_ack_backlog));
 }
@@ -91,7 +129,7 @@ int BPF_PROG(tp_data_ready, struct sock* sk) {
 /* Attached to the exit of accept() and of accept4(). */
 SEC("tp/syscalls/sys_exit_accept4")
 int tp_accept_exit(struct syscall_exit* ctx) {
-  if (ctx->ret < 0) return 0;
+  if (ctx->ret < 0 || (queued_is_counted && !members_have_connections)) return 0;
   void* sk = current_fd_sock(compat_syscall_fd());
   __u32 protocol;
   if (sk && is_inet(sk)) sk = table_socket(sk, &protocol);

@@ -68,6 +68,7 @@ void MemberCounts::start() {
     known.push_back(b.socket);
   });
   (void)read(known);
+  rest_if_nobody_listens();
   sample_later();
 }
 
@@ -271,8 +272,15 @@ void MemberCounts::sample_later() {
     if (ec) return;
     core_.catch_up();
     sample();
+    rest_if_nobody_listens();
     sample_later();
   });
+}
+
+void MemberCounts::rest_if_nobody_listens() {
+  const bool listening = std::ranges::any_of(
+      members_, [](const auto& m) { return !is_datagram(m.second.socket.proto); });
+  if (!listening && events_.empty()) session_.rest_accepts();
 }
 
 } // namespace bindlens::app

@@ -70,6 +70,7 @@ class MemberCounts {
   void sample_rate(Member& m, MonoNs now) const;
   void sample();
   void sample_later();
+  void rest_if_nobody_listens();
 
   boost::asio::io_context& io_;
   Core& core_;

@@ -273,6 +273,7 @@ AttachPlan make_attach_plan(const KernelFacts& facts, const AttachWishes& wishes
   plan.in_kernel_by_cgroup = plan.find("bind-in-kernel")->route == "cgroup";
   plan.count_linger_zero = plan.find("linger-zero")->attached;
   plan.children_unmarked = !plan.find("mark")->attached;
+  plan.queued_is_counted = plan.find("reuseport-queue")->attached;
   plan.count_queued_ready = plan.find("reuseport-queue")->route == "tracepoint";
   plan.count_datagrams_ready = plan.find("reuseport-datagrams")->route == "tracepoint";
   return plan;

@@ -68,7 +68,19 @@ Result<std::vector<model::SocketId>> MemberReader::order(uint64_t group, uint32_
 ShareReader::ShareReader(Session& session) {
   if (!session.has_programs()) return;
   map_ = ::bpf_map__fd(session.object().maps.shares);
+  slots_ = ::bpf_map__fd(session.object().maps.share_slots);
   cpus_ = static_cast<size_t>(std::max(::libbpf_num_possible_cpus(), 1));
+}
+
+uint64_t ShareReader::datagrams_in_slots(uint64_t cookie) const {
+  if (cookie == 0) return 0;
+  std::vector<bl_share_slot> slots(cpus_);
+  const uint32_t index = bl_share_slot_of(cookie);
+  if (::bpf_map_lookup_elem(slots_, &index, slots.data()) != 0) return 0;
+  uint64_t sum = 0;
+  for (const bl_share_slot& s : slots)
+    if (s.cookie == cookie) sum += s.datagrams;
+  return sum;
 }
 
 bool ShareReader::read_key(const bl_share_key& key, bl_share& sum) const {
@@ -88,6 +100,11 @@ bool ShareReader::read_key(const bl_share_key& key, bl_share& sum) const {
     sum.waiting = v.waiting;
     sum.may_migrate = v.may_migrate;
   }
+  const auto left = left_.find(key.cookie);
+  const bool was_here = left != left_.end();
+  // The first datagram on each processor is counted beside the slot.
+  if (sum.datagrams != 0 || was_here) sum.datagrams += datagrams_in_slots(key.cookie);
+  if (was_here) sum.datagrams -= left->second;
   return true;
 }
 
@@ -105,9 +122,13 @@ void ShareReader::add(model::SocketId sk, uint64_t cookie) const {
   ::bpf_map_update_elem(map_, &key, none.data(), BPF_NOEXIST);
 }
 
-void ShareReader::remove(model::SocketId sk, uint64_t cookie) const {
+void ShareReader::remove(model::SocketId sk, uint64_t cookie) {
   for (const bl_share_key key : {bl_share_key{sk, 0}, bl_share_key{sk, cookie}})
     ::bpf_map_delete_elem(map_, &key);
+  // Of so many, the first have lost their slots to others.
+  constexpr size_t most_left = 16 * BL_SHARE_SLOTS;
+  if (left_.size() >= most_left) left_.clear();
+  if (const uint64_t n = datagrams_in_slots(cookie); n != 0) left_[cookie] = n;
 }
 
 } // namespace bindlens::kernel

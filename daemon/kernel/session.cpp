@@ -162,6 +162,7 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
   object.rodata->release_by_state = plan.release_by_state;
   object.rodata->in_kernel_by_cgroup = plan.in_kernel_by_cgroup;
   object.rodata->children_unmarked = plan.children_unmarked;
+  object.rodata->queued_is_counted = plan.queued_is_counted;
   object.rodata->count_queued_ready = plan.count_queued_ready;
   object.rodata->count_datagrams_ready = plan.count_datagrams_ready;
   object.rodata->count_linger_zero = plan.count_linger_zero;
@@ -323,6 +324,10 @@ uint64_t Session::lost() const {
 
 uint64_t Session::skipped_runs() const {
   return recursion_misses(impl_->programs);
+}
+
+void Session::rest_accepts() {
+  if (has_programs()) object_->bss->members_have_connections = 0;
 }
 
 bool Session::shares_full() const {

@@ -388,6 +388,19 @@ struct bl_share {
   bl_u32 unused;
 };
 
+/* Datagrams, beside `datagrams` of struct bl_share: each processor has its own. */
+#define BL_SHARE_SLOTS 4096
+struct bl_share_slot {
+  bl_u64 cookie;    /* of the socket that has it; 0: none */
+  bl_u64 sk;        /* as in struct bl_share_key */
+  bl_u64 datagrams; /* since it has it */
+};
+
+/* The number of the only slot that a socket can have. */
+static inline bl_u32 bl_share_slot_of(bl_u64 cookie) {
+  return (bl_u32)cookie % BL_SHARE_SLOTS;
+}
+
 /* Where records were lost. One counter per place. */
 enum bl_loss {
   BL_LOSS_RING_FULL = 0,     /* no room in the ring buffer */
@@ -413,5 +426,6 @@ BL_STATIC_ASSERT(sizeof(struct bl_owner) == 16, "bl_owner");
 BL_STATIC_ASSERT(sizeof(struct bl_member) == 96, "bl_member");
 BL_STATIC_ASSERT(sizeof(struct bl_share) == 80, "bl_share");
 BL_STATIC_ASSERT(sizeof(struct bl_share_key) == 16, "bl_share_key");
+BL_STATIC_ASSERT(sizeof(struct bl_share_slot) == 24, "bl_share_slot");
 
 #endif /* BINDLENS_RECORD_H */

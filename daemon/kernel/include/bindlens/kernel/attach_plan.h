@@ -59,6 +59,7 @@ struct AttachPlan {
   bool release_by_state = false;
   bool in_kernel_by_cgroup = false;
   bool children_unmarked = false;
+  bool queued_is_counted = false;
   bool count_queued_ready = false;
   bool count_datagrams_ready = false;
   bool count_linger_zero = false;

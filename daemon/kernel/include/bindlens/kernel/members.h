@@ -6,6 +6,8 @@
 #include <bindlens/record.h>
 #include <bindlens/util/result.h>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,13 +46,19 @@ class ShareReader {
   [[nodiscard]] std::optional<bl_share> read(model::SocketId sk, uint64_t cookie) const;
   // Makes room for it, if there is any.
   void add(model::SocketId sk, uint64_t cookie) const;
-  void remove(model::SocketId sk, uint64_t cookie) const;
+  // What is counted of it from now on begins at 0.
+  void remove(model::SocketId sk, uint64_t cookie);
 
  private:
   [[nodiscard]] bool read_key(const bl_share_key& key, bl_share& sum) const;
+  [[nodiscard]] uint64_t datagrams_in_slots(uint64_t cookie) const;
 
   int map_ = -1;
+  int slots_ = -1;
   size_t cpus_ = 0;
+  // A slot stays as it is when its socket leaves, and it may come back: what is not its
+  // share any more, by cookie.
+  boost::unordered_flat_map<uint64_t, uint64_t> left_;
 };
 
 } // namespace bindlens::kernel

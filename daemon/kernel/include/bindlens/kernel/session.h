@@ -62,6 +62,9 @@ class Session {
   [[nodiscard]] uint64_t skipped_runs() const;
   // Runs and map entries that are missing from what is counted of reuseport groups.
   [[nodiscard]] uint64_t uncounted() const;
+  // No member of a reuseport group listens now: accept() need not be looked at until
+  // connections are queued for one.
+  void rest_accepts();
   // Members of reuseport groups have come of which nothing could be counted.
   [[nodiscard]] bool shares_full() const;
   // Records lost since the start, over all reasons, skipped runs among them.
