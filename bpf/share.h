@@ -90,11 +90,13 @@ static __always_inline bool slot_is_free(const struct bl_share_slot* slot) {
   return !slot->cookie || !bpf_map_lookup_elem(&shares, &owner);
 }
 
-static __always_inline int datagram_beside(struct sock* sk, __u64 cookie,
-                                           struct bl_share_slot* slot) {
+static __always_inline int datagram_beside(struct sock* sk, struct bl_share_slot* slot) {
+  /* A socket that is older than the hooks may have none yet, and finds its slot with it. */
+  bool had_cookie = sk->__sk_common.skc_cookie.counter != 0;
+  __u64 cookie = bpf_get_socket_cookie(sk);
   struct bl_share* s = share_of(sk);
   if (!s) return 0;
-  if (s->datagrams++ % SLOT_TRIES == 0 && cookie && slot_is_free(slot)) {
+  if (s->datagrams++ % SLOT_TRIES == 0 && had_cookie && slot_is_free(slot)) {
     slot->cookie = cookie;
     slot->sk = (__u64)sk;
     slot->datagrams = 0;
@@ -103,36 +105,40 @@ static __always_inline int datagram_beside(struct sock* sk, __u64 cookie,
 }
 
 /*
- * Finding a socket in `shares` costs more than all else that is done for a datagram: on each
- * cpu, the first of the members that could have a slot is counted there, and the others are
- * where they would be without. What is read is the sum. `sk` comes from the kernel with its
- * type: its members are plain loads on every kernel.
+ * Finding a socket in `shares` costs more than all else that is done for a datagram. So on
+ * each cpu the first member that could have a slot is counted there, and the others are
+ * where they would be without; what is read is the sum. A socket that has a slot is one for
+ * datagrams. `sk` comes from the kernel with its type: its members are plain loads on every
+ * kernel.
  */
-static __always_inline int datagram_ready(struct sock* sk) {
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(tp_data_ready, struct sock* sk) {
+  if (!sk->sk_reuseport_cb) return 0;
   __u64 cookie = sk->__sk_common.skc_cookie.counter;
   __u32 index = bl_share_slot_of(cookie);
   struct bl_share_slot* slot = bpf_map_lookup_elem(&share_slots, &index);
   if (!slot) return 0;
-  if (slot->cookie != cookie || !cookie) return datagram_beside(sk, cookie, slot);
-  slot->datagrams++;
-  return 0;
-}
-
-SEC("tp_btf/sk_data_ready")
-int BPF_PROG(tp_data_ready, struct sock* sk) {
-  if (!sk->sk_reuseport_cb) return 0;
-  if (sk->sk_protocol != IPPROTO_TCP) return count_datagrams_ready ? datagram_ready(sk) : 0;
-  if (!count_queued_ready || READ(sk, __sk_common.skc_state) != TCP_LISTEN) return 0;
-  return share_queued(sk, READ(sk, sk_ack_backlog));
+  if (slot->cookie == cookie && cookie) {
+    slot->datagrams++;
+    return 0;
+  }
+  if (sk->sk_protocol != IPPROTO_TCP)
+    return count_datagrams_ready ? datagram_beside(sk, slot) : 0;
+  if (!count_queued_ready || sk->__sk_common.skc_state != TCP_LISTEN) return 0;
+  return share_queued(sk, sk->sk_ack_backlog);
 }
 
 /* Attached to the exit of accept() and of accept4(). */
 SEC("tp/syscalls/sys_exit_accept4")
 int tp_accept_exit(struct syscall_exit* ctx) {
   if (ctx->ret < 0 || (queued_is_counted && !members_have_connections)) return 0;
-  void* sk = current_fd_sock(compat_syscall_fd());
-  __u32 protocol;
-  if (sk && is_inet(sk)) sk = table_socket(sk, &protocol);
+  struct sock* sk = current_fd_sock(compat_syscall_fd());
+  if (!sk) return 0;
+  if (!READ(sk, sk_reuseport_cb)) { /* in no group, or MPTCP's: its subflow is */
+    __u32 protocol;
+    if (!is_inet(sk)) return 0;
+    sk = table_socket(sk, &protocol);
+  }
   return sk ? share_accepted(sk) : 0;
 }
 

@@ -46,11 +46,6 @@ void Binder::bind_once() {
 
 namespace {
 
-void add_medians(const Cost& from, Cost& to) {
-  to.wall.add(from.wall.median());
-  to.cpu.add(from.cpu.median());
-}
-
 // One round. False when somebody else's hooks came or went meanwhile.
 bool run_round(Bench& bench, const Loop& loop, Comparison& c) {
   const size_t others = loaded_bind_hooks();
@@ -61,8 +56,8 @@ bool run_round(Bench& bench, const Loop& loop, Comparison& c) {
   if (!wait_for_bind_hooks(others + 1, 1)) return false;
   run_slices(loop, attached);
   if (loaded_bind_hooks() != others + 1) return false;
-  add_medians(without, c.without);
-  add_medians(attached, c.attached);
+  c.without.add(without);
+  c.attached.add(attached);
   c.others = std::max(c.others, others);
   return true;
 }
@@ -87,20 +82,23 @@ Comparison compare_hooks(Bench& bench, const Loop& loop, const std::vector<std::
     for (const bool second : {false, true}) {
       const bool all = second == (round % 2 == 0);
       const Daemon daemon(bench, 0, all ? std::vector<std::string>{} : less);
-      Cost cost;
-      run_slices(loop, cost);
-      add_medians(cost, all ? c.attached : c.without);
+      run_slices(loop, all ? c.attached : c.without);
     }
   }
   return c;
 }
 
+Ratio::Ratio(const Cost& attached, const Cost& without)
+    : ratio(attached.wall.low() / without.wall.low()),
+      text(number(ratio, 3) + " x the time (by medians " +
+           number(attached.wall.median() / without.wall.median(), 3) + " x, by cpu time " +
+           number(attached.cpu.low() / without.cpu.low(), 3) + " x)") {}
+
 void report(Bench& bench, const std::string& what, const Comparison& c, double limit) {
   if (c.without.wall.empty() || c.attached.wall.empty())
     return bench.report.line(what, "not measured: other daemons came and went",
                              "<= " + number(limit, 2) + " x", false);
-  const double ratio = c.attached.wall.over(c.without.wall).median();
-  const double cpu_ratio = c.attached.cpu.over(c.without.cpu).median();
+  const Ratio measured(c.attached, c.without);
   bench.report.detail("without   wall " + describe(c.without.wall, Unit::microseconds) + ", cpu " +
                       describe(c.without.cpu, Unit::microseconds));
   bench.report.detail("attached  wall " + describe(c.attached.wall, Unit::microseconds) + ", cpu " +
@@ -111,9 +109,7 @@ void report(Bench& bench, const std::string& what, const Comparison& c, double l
   if (c.others > 0)
     bench.report.detail("up to " + std::to_string(c.others) +
                         " other daemons were attached on both sides: the ratio is too low");
-  bench.report.line(what,
-                    number(ratio, 3) + " x the time (cpu time: " + number(cpu_ratio, 3) + " x)",
-                    "<= " + number(limit, 2) + " x", ratio <= limit);
+  bench.report.line(what, measured.text, "<= " + number(limit, 2) + " x", measured.ratio <= limit);
 }
 
 } // namespace bindlens::bench

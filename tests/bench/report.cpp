@@ -13,6 +13,13 @@ double Samples::max() const {
   return *std::max_element(values_.begin(), values_.end());
 }
 
+double Samples::low() const {
+  std::vector<double> sorted = values_;
+  const auto tenth = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 10);
+  std::nth_element(sorted.begin(), tenth, sorted.end());
+  return *tenth;
+}
+
 Samples Samples::over(const Samples& base) const {
   Samples ratios;
   const size_t n = std::min(values_.size(), base.values_.size());
@@ -47,7 +54,9 @@ std::string describe(const Samples& samples, Unit unit) {
                            : unit == Unit::milliseconds ? " ms"
                                                         : " us";
   return "median " + number(samples.median() * factor, 2) + name + " (" +
-         number(samples.min() * factor, 2) + " to " + number(samples.max() * factor, 2) + ")";
+         number(samples.min() * factor, 2) + " to " + number(samples.max() * factor, 2) +
+         (samples.size() < 100 ? ")"
+                               : ", a tenth below " + number(samples.low() * factor, 2) + ")");
 }
 
 void Report::heading(const std::string& what) {

@@ -18,7 +18,7 @@ struct Scale {
   size_t sockets_per_process = 16'000;
   int rounds = 5;        // of comparisons between programs
   int quick_rounds = 30; // of commands that take milliseconds
-  int attach_rounds = 7; // daemon attached, daemon gone
+  int attach_rounds = 9; // daemon attached, daemon gone
   int slices = 20;       // of a loop, per round
   int upkeep_rounds = 3; // daemon that audits by itself, daemon that does not
   int upkeep_slices = 300;

@@ -42,12 +42,7 @@ class Closer {
   uint32_t made_ = 0;
 };
 
-double seconds_for(Closer& closer, size_t connections) {
-  const double start = now_seconds();
-  for (size_t i = 0; i < connections; ++i)
-    closer.connect_once();
-  return now_seconds() - start;
-}
+constexpr size_t per_slice = 1'500;
 
 } // namespace
 
@@ -55,25 +50,26 @@ void measure_timewait(Bench& bench) {
   bench.report.heading("Connections that end in TIME_WAIT, attached");
   keep_all_time_waits();
   Closer closer;
-  Samples without, attached;
+  const size_t turns = std::min(per_slice, bench.scale.time_waits);
+  const Loop loop{[&] { closer.connect_once(); }, turns,
+                  static_cast<int>(bench.scale.time_waits / turns)};
+  Comparison c;
   double busy = 0;
   double seconds = 0;
   uint64_t lost = 0;
   for (int round = 0; round < bench.scale.rounds; ++round) {
-    without.add(seconds_for(closer, bench.scale.time_waits));
+    run_slices(loop, c.without);
     const Daemon daemon(bench);
     const double cpu = cpu_seconds_of(daemon.pid());
-    attached.add(seconds_for(closer, bench.scale.time_waits));
+    const double start = now_seconds();
+    run_slices(loop, c.attached);
+    seconds += now_seconds() - start;
     busy += cpu_seconds_of(daemon.pid()) - cpu;
-    seconds += attached.last();
     lost += daemon.status().events_lost;
   }
-  bench.report.detail("without   " + describe(without, Unit::milliseconds));
-  bench.report.detail("attached  " + describe(attached, Unit::milliseconds) + ", records lost " +
-                      thousands(lost));
-  const double ratio = without.over(attached).median();
   const std::string what = thousands(bench.scale.time_waits) + " connections into TIME_WAIT";
-  bench.report.line(what, number(ratio, 3) + " x the throughput", ">= 0.95 x", ratio >= 0.95);
+  report(bench, what, c, 1 / 0.95);
+  bench.report.detail("records lost " + thousands(lost));
   const double share = busy / seconds * 100;
   bench.report.line(what + ", daemon", number(share, 1) + " % of a processor", "< 5 %", share < 5);
 }
