@@ -90,6 +90,7 @@ struct History::Impl {
   size_t pending_bytes = 0; // taken from the queue and not written
   uint64_t dropped = 0;     // since the last gap that says so
   MonoNs dropped_since = 0;
+  model::GapCause dropped_by = model::GapCause::queue; // the first of them
   std::vector<std::function<void(Result<int64_t>)>> waiting;
   bool stopping = false;
   Status status;
@@ -140,7 +141,11 @@ History::Impl::Impl(Config c, Hooks h, size_t bytes)
 bool History::Impl::has_room(size_t bytes) {
   if (queue.bytes() + pending_bytes + bytes <= max_bytes) return true;
   ++status.lost;
-  if (dropped++ == 0) dropped_since = monotonic_now();
+  if (dropped++ == 0) {
+    dropped_since = monotonic_now();
+    const bool disk = status.state == Status::State::waiting;
+    dropped_by = disk ? model::GapCause::disk : model::GapCause::queue;
+  }
   return false;
 }
 
@@ -179,10 +184,9 @@ bool History::Impl::take_pending() {
   asked.insert(asked.end(), std::make_move_iterator(waiting.begin()),
                std::make_move_iterator(waiting.end()));
   waiting.clear();
-  if (dropped != 0) {
-    const auto cause = in_trouble ? model::GapCause::disk : model::GapCause::queue;
-    queue.push(gap_since(std::exchange(dropped_since, 0), cause, std::exchange(dropped, 0)));
-  }
+  // Of a disk that does not take it, one gap in the end and not one at each try.
+  if (dropped != 0 && (store || stopping))
+    queue.push(gap_since(std::exchange(dropped_since, 0), dropped_by, std::exchange(dropped, 0)));
   pending_bytes += queue.bytes();
   std::vector<Item> batch = queue.take();
   if (pending.empty())
@@ -228,6 +232,7 @@ void History::Impl::drop_pending() {
   status.lost += events;
   dropped += events;
   if (dropped_since == 0) dropped_since = trouble_since;
+  dropped_by = model::GapCause::disk;
   pending.clear();
   written = 0;
   pending_bytes = 0;
