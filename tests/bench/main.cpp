@@ -32,6 +32,7 @@ constexpr std::array benchmarks{
     Benchmark{"upkeep", measure_upkeep, "socket+bind+close while the daemon audits and while not"},
     Benchmark{"connect", measure_connect, "connect+accept+close with and without the daemon"},
     Benchmark{"timewait", measure_timewait, "connections that end in TIME_WAIT, 100,000 of them"},
+    Benchmark{"parts", measure_parts, "what each hook takes of such a connection"},
     Benchmark{"reuseport", measure_reuseport, "connections and datagrams to four members, counted"},
     Benchmark{"storm", measure_storm, "binds as fast as two processes make them"},
     Benchmark{"record", measure_record, "socket+bind+close, history on disk and in memory"},

@@ -74,6 +74,7 @@ void Report::line(std::string what, std::string measured, std::string must_reach
 }
 
 void Report::print() const {
+  if (lines_.empty()) return;
   const Line head{"what", "measured", "must reach", true};
   size_t what = head.what.size();
   size_t measured = head.measured.size();

@@ -96,6 +96,7 @@ void measure_bind(Bench& bench);
 void measure_upkeep(Bench& bench);
 void measure_connect(Bench& bench);
 void measure_timewait(Bench& bench);
+void measure_parts(Bench& bench);
 void measure_reuseport(Bench& bench);
 void measure_storm(Bench& bench);
 void measure_record(Bench& bench);

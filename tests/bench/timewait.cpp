@@ -74,4 +74,30 @@ void measure_timewait(Bench& bench) {
   bench.report.line(what + ", daemon", number(share, 1) + " % of a processor", "< 5 %", share < 5);
 }
 
+void measure_parts(Bench& bench) {
+  bench.report.heading("What each hook takes of a connection that ends in TIME_WAIT");
+  keep_all_time_waits();
+  Closer closer;
+  const Loop loop{[&] { closer.connect_once(); }, bench.scale.connects_per_slice,
+                  bench.scale.slices};
+  const std::vector<std::vector<std::string>> parts = {
+      {"connect"},
+      {"tcp-release", "stop-listening", "linger-zero"},
+      {"udp-release"},
+      {"timewait-connect"},
+      {"mark"},
+      {"reuseport-accept"},
+      {"reuseport-queue", "reuseport-datagrams"}};
+  for (const auto& hooks : parts) {
+    const Comparison c = compare_hooks(bench, loop, hooks);
+    std::string names;
+    for (const std::string& hook : hooks)
+      names += (names.empty() ? "" : ", ") + hook;
+    const double all = c.attached.wall.low();
+    const double less = c.without.wall.low();
+    bench.report.detail(number((all - less) * 1e6, 2) + " us of " + number(all * 1e6, 2) + "  " +
+                        names);
+  }
+}
+
 } // namespace bindlens::bench
