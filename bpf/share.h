@@ -90,18 +90,27 @@ static __always_inline bool slot_is_free(const struct bl_share_slot* slot) {
   return !slot->cookie || !bpf_map_lookup_elem(&shares, &owner);
 }
 
-static __always_inline int datagram_beside(struct sock* sk, struct bl_share_slot* slot) {
+static __always_inline int datagram_beside(struct sock* sk) {
   /* A socket that is older than the hooks may have none yet, and finds its slot with it. */
   bool had_cookie = sk->__sk_common.skc_cookie.counter != 0;
   __u64 cookie = bpf_get_socket_cookie(sk);
+  __u32 index = bl_share_slot_of(cookie);
+  struct bl_share_slot* slot = bpf_map_lookup_elem(&share_slots, &index);
   struct bl_share* s = share_of(sk);
-  if (!s) return 0;
+  if (!s || !slot) return 0;
   if (s->datagrams++ % SLOT_TRIES == 0 && had_cookie && slot_is_free(slot)) {
     slot->cookie = cookie;
     slot->sk = (__u64)sk;
     slot->datagrams = 0;
   }
   return 0;
+}
+
+/* Not inlined: the way by the slot has no registers to save for it. */
+static __attribute__((noinline)) int data_ready_beside(struct sock* sk) {
+  if (sk->sk_protocol != IPPROTO_TCP) return count_datagrams_ready ? datagram_beside(sk) : 0;
+  if (!count_queued_ready || sk->__sk_common.skc_state != TCP_LISTEN) return 0;
+  return share_queued(sk, sk->sk_ack_backlog);
 }
 
 /*
@@ -117,15 +126,9 @@ int BPF_PROG(tp_data_ready, struct sock* sk) {
   __u64 cookie = sk->__sk_common.skc_cookie.counter;
   __u32 index = bl_share_slot_of(cookie);
   struct bl_share_slot* slot = bpf_map_lookup_elem(&share_slots, &index);
-  if (!slot) return 0;
-  if (slot->cookie == cookie && cookie) {
-    slot->datagrams++;
-    return 0;
-  }
-  if (sk->sk_protocol != IPPROTO_TCP)
-    return count_datagrams_ready ? datagram_beside(sk, slot) : 0;
-  if (!count_queued_ready || sk->__sk_common.skc_state != TCP_LISTEN) return 0;
-  return share_queued(sk, sk->sk_ack_backlog);
+  if (!slot || slot->cookie != cookie || !cookie) return data_ready_beside(sk);
+  slot->datagrams++;
+  return 0;
 }
 
 /* Attached to the exit of accept() and of accept4(). */
