@@ -103,8 +103,9 @@ struct {
   __type(value, struct bl_share_slot);
 } share_slots SEC(".maps");
 
-/* Connections wait, or have waited, in the queue of a member. Cleared by the daemon. */
-volatile __u32 members_have_connections = 0;
+/* Connections wait, or have waited, in the queue of a member: before the start too, as far
+ * as is known then. Cleared by the daemon. */
+volatile __u32 members_have_connections = 1;
 /* Times that there was no room in `shares`. */
 volatile __u64 shares_lost = 0;
 

@@ -327,7 +327,7 @@ uint64_t Session::skipped_runs() const {
 }
 
 void Session::rest_accepts() {
-  if (has_programs()) object_->bss->members_have_connections = 0;
+  if (has_programs()) object_->data->members_have_connections = 0;
 }
 
 bool Session::shares_full() const {

@@ -32,8 +32,8 @@ struct Loop {
 };
 
 // Seconds per turn of a loop, each sample the mean of one slice of turns. A slice lasts
-// longer than the daemon waits between two looks into its ring, so that what the daemon does
-// is in each.
+// about as long as the daemon waits between two looks into its ring, so that what the daemon
+// does is in nearly each.
 struct Cost {
   Samples wall, cpu;
   void add(const Cost& more) {

@@ -318,6 +318,27 @@ TEST_F(Reuseport, WhatWaitsInTheQueueOfOneThatClosesIsLost) {
   EXPECT_EQ(event.value("lost_at_close", 99u), 3u);
 }
 
+TEST_F(Reuseport, WhatWaitedBeforeTheStartIsAccepted) {
+  if (!counts("accept")) GTEST_SKIP() << "accepted connections are not counted here";
+  const int listener = a.tcp();
+  a.reuseport(listener);
+  ASSERT_TRUE(a.bind(listener, "127.0.0.1", port).ok());
+  ASSERT_TRUE(a.listen(listener).ok());
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(b.connect(b.tcp(), "127.0.0.1", port).ok());
+  const Daemon later;
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(a.accept(listener).ok());
+  ASSERT_TRUE(a.close(listener).ok());
+  std::vector<Json> left;
+  ASSERT_TRUE(eventually([&] {
+    left = later.lines("/v1/events?type=reuseport-leave&" + netns.query());
+    std::erase_if(left, [](const Json& e) { return e["type"] != "reuseport-leave"; });
+    return !left.empty();
+  }));
+  EXPECT_EQ(left[0].value("accepted", 0u), 3u);
+}
+
 // net.ipv4.tcp_migrate_req. Debian's 5.10 has the name of it, and nothing comes of it.
 TEST_F(Reuseport, WhatWaitsMovesToAnotherMemberWhereItMay) {
   if (!counts("accept")) GTEST_SKIP() << "accepted connections are not counted here";

@@ -4,8 +4,6 @@
 
 #include "scene.h"
 
-#include <numeric>
-
 namespace bindlens::history::test {
 namespace {
 
