@@ -22,7 +22,10 @@ class Closer {
   Closer() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in any = loopback(service);
     any.sin_addr.s_addr = INADDR_ANY;
-    if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
+    // What an earlier measurement left is in TIME_WAIT on this port.
+    const int one = 1;
+    if (::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
         ::listen(listener_.get(), 16) != 0)
       give_up_errno("making a listener");
   }

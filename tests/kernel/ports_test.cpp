@@ -272,8 +272,9 @@ TEST_F(Ports, PortsThatComeBackDoNotRunOut) {
 
 TEST_F(Ports, TimeWaitThatConnectMayTakeOverIsNotInTheWay) {
   use_range(40000, 40009);
-  set_sysctl("ipv4/tcp_tw_reuse", "2"); // on loopback
+  // Not before: where ten connections take longer than a second, they would take over each other's.
   wait_after(serve(service), 10);
+  set_sysctl("ipv4/tcp_tw_reuse", "2"); // on loopback
   Json d;
   ASSERT_TRUE(eventually([&] {
     d = destination("127.0.0.1:9000");
