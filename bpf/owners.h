@@ -61,6 +61,9 @@ static __always_inline int sweep_step(struct bl_sweep* s) {
   row->sk = (__u64)sk;
   row->pid = s->pid;
   row->fd = fd;
+  row->cookie = READ((struct sock*)sk, __sk_common.skc_cookie.counter);
+  row->port = READ((struct sock*)sk, __sk_common.skc_num);
+  row->peer_port = bpf_ntohs(READ((struct sock*)sk, __sk_common.skc_dport));
   s->rows++;
   return 0;
 }

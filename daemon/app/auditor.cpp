@@ -19,10 +19,10 @@ class Owners {
 
   void resolve(model::Blocker& b) {
     add_history(b, core_.table().find(b.socket.id));
-    b.holders_known = owners_ != nullptr;
-    if (owners_)
-      for (const bl_owner& o : owners_->of(b.socket))
-        if (auto p = process(o.pid)) b.holders.push_back({std::move(p), static_cast<int>(o.fd)});
+    const auto add = [&](const bl_owner& o) {
+      if (auto p = process(o.pid)) b.holders.push_back({std::move(p), static_cast<int>(o.fd)});
+    };
+    b.holders_known = owners_ && owners_->for_each_of(b.socket, add);
     b.binder_exited = b.binder && !is_alive(b.binder);
   }
 

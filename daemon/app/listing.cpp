@@ -101,16 +101,15 @@ const model::BucketState* Listing::state_of(const model::Bucket& b) {
 
 void Listing::fill_holders(protocol::SocketRow& row) {
   row.holders.clear();
-  row.holders_known = true;
-  std::span<const bl_owner> owners;
-  if (const auto it = owners_.find(row.socket.id); it != owners_.end())
-    owners = it->second;
-  else if (sweep_)
-    owners = sweep_->of(row.socket);
-  else
-    row.holders_known = false;
-  for (const bl_owner& o : owners)
+  const auto add = [&](const bl_owner& o) {
     if (auto p = process(o.pid)) row.holders.push_back({std::move(p), static_cast<int>(o.fd)});
+  };
+  if (const auto it = owners_.find(row.socket.id); it != owners_.end()) {
+    row.holders_known = true;
+    std::ranges::for_each(it->second, add);
+  } else {
+    row.holders_known = sweep_ && sweep_->for_each_of(row.socket, add);
+  }
 }
 
 model::ProcessRef Listing::process(uint32_t pid) {

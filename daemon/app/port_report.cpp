@@ -3,6 +3,7 @@
 #include <bindlens/analysis/port_use.h>
 
 #include <unordered_map>
+#include <utility>
 
 namespace bindlens::app {
 
@@ -17,11 +18,11 @@ class Owners {
   std::vector<model::ProcessRef> of(const model::Socket& s) {
     std::vector<model::ProcessRef> out;
     uint32_t last = 0; // descriptors of one process stand side by side
-    for (const bl_owner& o : owners_->of(s)) {
-      if (o.pid == last) continue;
-      last = o.pid;
+    const auto add = [&](const bl_owner& o) {
+      if (std::exchange(last, o.pid) == o.pid) return;
       if (auto p = process(o.pid)) out.push_back(std::move(p));
-    }
+    };
+    (void)owners_->for_each_of(s, add); // unknown: as one that nobody has
     return out;
   }
 

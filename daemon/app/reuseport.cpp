@@ -60,12 +60,19 @@ class Processes {
 
   void set_holders(ReuseportMember& m, std::span<const bl_owner> owners) {
     m.holders.clear();
-    m.holders_known = true;
     for (const bl_owner& o : owners)
-      if (auto p = process(o.pid)) m.holders.push_back({std::move(p), static_cast<int>(o.fd)});
+      add(m, o);
+    m.holders_known = true;
+  }
+  void set_holders(ReuseportMember& m, const kernel::OwnerMap& swept) {
+    m.holders.clear();
+    m.holders_known = swept.for_each_of(m.socket, [&](const bl_owner& o) { add(m, o); });
   }
 
  private:
+  void add(ReuseportMember& m, const bl_owner& o) {
+    if (auto p = process(o.pid)) m.holders.push_back({std::move(p), static_cast<int>(o.fd)});
+  }
   model::ProcessRef process(uint32_t pid) {
     auto [it, fresh] = known_.try_emplace(pid);
     if (fresh) it->second = core_.processes().current(pid);
@@ -97,8 +104,7 @@ bool find_holders_quickly(Core& core, Reuseport::Groups& groups) {
 
 void find_holders(Core& core, const kernel::OwnerMap& owners, Reuseport::Groups& groups) {
   Processes processes(core);
-  for_each_member(groups,
-                  [&](ReuseportMember& m) { processes.set_holders(m, owners.of(m.socket)); });
+  for_each_member(groups, [&](ReuseportMember& m) { processes.set_holders(m, owners); });
 }
 
 void keep_matching(Reuseport::Groups& groups, const model::Filter& filter) {

@@ -57,7 +57,7 @@ void for_each_number(const std::string& path, Visit visit) {
 void add_descriptors(std::vector<bl_owner>& owners, uint32_t pid, const model::Socket& socket) {
   int listed = 0;
   for_each_number(fd_dir(pid), [&](uint32_t fd) {
-    if (still_open(pid, fd, socket.inode)) owners.push_back({socket.id, pid, fd});
+    if (still_open(pid, fd, socket.inode)) owners.push_back({socket.id, pid, fd, 0, 0, 0});
     return ++listed < max_listed_descriptors;
   });
 }
@@ -102,7 +102,7 @@ std::vector<bl_owner> descriptors_in_proc() {
   for_each_number("/proc", [&](uint32_t pid) {
     for_each_number(fd_dir(pid), [&](uint32_t fd) {
       const uint64_t inode = socket_inode((fd_dir(pid) + "/" + std::to_string(fd)).c_str());
-      if (inode != 0) owners.push_back({inode, pid, fd});
+      if (inode != 0) owners.push_back({inode, pid, fd, 0, 0, 0});
       return true;
     });
     return true;
@@ -111,41 +111,6 @@ std::vector<bl_owner> descriptors_in_proc() {
 }
 
 } // namespace
-
-// Grouped by counting, not by sorting: as a rule a socket has one owner.
-OwnerMap::OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key)
-    : owners_(swept.size()), taken_at_(taken_at), key_(key) {
-  sockets_.reserve(swept.size());
-  std::vector<uint64_t> shared;
-  for (const bl_owner& o : swept)
-    if (++sockets_[o.sk].count == 2) shared.push_back(o.sk);
-  uint32_t free = 0;
-  for (const bl_owner& o : swept) {
-    Range& range = sockets_.find(o.sk)->second;
-    if (range.first == Range::nowhere) {
-      range.first = std::exchange(free, free + range.count);
-      range.count = 0;
-    }
-    owners_[range.first + range.count++] = o;
-  }
-  for (const uint64_t sk : shared)
-    drop_repeated(sockets_.find(sk)->second);
-}
-
-// Threads of one process can have tables of their own, with the same in them.
-void OwnerMap::drop_repeated(Range& range) {
-  const auto key = [](const bl_owner& o) { return std::pair(o.pid, o.fd); };
-  const auto all = std::span(owners_).subspan(range.first, range.count);
-  std::ranges::sort(all, {}, key);
-  range.count -= static_cast<uint32_t>(std::ranges::unique(all, {}, key).size());
-}
-
-std::span<const bl_owner> OwnerMap::of(const model::Socket& socket) const {
-  const uint64_t id = key_ == Key::inode ? socket.inode : socket.id;
-  const auto found = sockets_.find(id);
-  if (id == 0 || found == sockets_.end()) return {};
-  return std::span(owners_).subspan(found->second.first, found->second.count);
-}
 
 Result<OwnerMap> sweep_owners(Session& session) {
   const MonoNs now = monotonic_now();
@@ -162,7 +127,7 @@ bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
 
 std::vector<bl_owner> still_open(const model::Socket& socket, const OwnerMap& sweep) {
   std::vector<bl_owner> open;
-  for (const bl_owner& o : sweep.of(socket))
+  for (const bl_owner& o : sweep.at_address_of(socket))
     if (still_open(o.pid, o.fd, socket.inode)) open.push_back(o);
   return open;
 }

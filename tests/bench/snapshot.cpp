@@ -65,7 +65,9 @@ Found time_both(kernel::Session& session, kernel::Walker& walker, uint32_t netns
     for (const model::Socket& s : bucket.sockets) {
       if (s.netns != netns) continue;
       ++found.sockets;
-      if (!owners.of(s).empty()) ++found.owned;
+      bool owned = false;
+      (void)owners.for_each_of(s, [&](const bl_owner&) { owned = true; });
+      found.owned += owned;
     }
   return found;
 }

@@ -48,8 +48,9 @@ class Sweep : public testing::Test {
     EXPECT_EQ(sockets.size(), 1u);
     Descriptors found;
     const auto owners = sweep();
-    for (const bl_owner& o : owners.of(sockets.at(0)))
+    EXPECT_TRUE(owners.for_each_of(sockets.at(0), [&](const bl_owner& o) {
       found.emplace_back(static_cast<pid_t>(o.pid), static_cast<int>(o.fd));
+    }));
     return found;
   }
 
@@ -71,13 +72,43 @@ TEST_F(Sweep, GoesOnInATableOfManyDescriptors) {
   const auto owners = sweep();
   std::vector<uint32_t> fds;
   for (const model::Socket& s : bound(3701))
-    for (const bl_owner& o : owners.of(s)) {
+    EXPECT_TRUE(owners.for_each_of(s, [&](const bl_owner& o) {
       EXPECT_EQ(static_cast<pid_t>(o.pid), a.pid());
       fds.push_back(o.fd);
-    }
+    }));
   std::ranges::sort(fds);
   EXPECT_EQ(fds.size(), static_cast<size_t>(many));
   EXPECT_TRUE(std::ranges::adjacent_find(fds) == fds.end()) << "a descriptor came twice";
+}
+
+void stay_on_first_processor(pid_t pid) {
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  if (::sched_setaffinity(pid, sizeof first, &first) != 0) give_up_errno("sched_setaffinity");
+}
+
+// The kernel gives the memory of a socket to the next one that the same processor makes.
+TEST_F(Sweep, DoesNotNameWhoHadTheAddressBefore) {
+  Actor b{netns};
+  stay_on_first_processor(a.pid());
+  stay_on_first_processor(b.pid());
+  bool came_again = false;
+  for (int tries = 0; tries < 200 && !came_again; ++tries) {
+    const int before = a.tcp();
+    ASSERT_TRUE(a.bind(before, "127.0.0.1", 3705).ok());
+    const model::SocketId address = bound(3705).at(0).id;
+    const auto owners = sweep();
+    a.close(before);
+    const int after = b.tcp();
+    ASSERT_TRUE(b.bind(after, "127.0.0.1", 3706).ok());
+    const model::Socket now = bound(3706).at(0);
+    came_again = now.id == address;
+    EXPECT_EQ(owners.for_each_of(now, [](const bl_owner& o) { ADD_FAILURE() << o.pid; }),
+              !came_again);
+    b.close(after);
+  }
+  EXPECT_TRUE(came_again) << "the kernel never gave the address again: nothing was shown";
 }
 
 // Binds a socket, and calls `body` with it, in a thread in the namespace.

@@ -291,11 +291,14 @@ struct bl_walk {
   struct bl_row row; /* being made */
 };
 
-/* One descriptor of one process. */
+/* One descriptor of one process. What tells its socket from the next one at that address: */
 struct bl_owner {
   bl_u64 sk;
   bl_u32 pid;
   bl_u32 fd;
+  bl_u32 cookie; /* the lower half */
+  bl_u16 port;
+  bl_u16 peer_port;
 };
 
 /*
@@ -422,7 +425,7 @@ BL_STATIC_ASSERT(sizeof(struct bl_reuse) == 200, "bl_reuse");
 BL_STATIC_ASSERT(sizeof(struct bl_bucket) == 104, "bl_bucket");
 BL_STATIC_ASSERT(sizeof(struct bl_row) == 112, "bl_row");
 BL_STATIC_ASSERT(sizeof(struct bl_holder) == 152, "bl_holder");
-BL_STATIC_ASSERT(sizeof(struct bl_owner) == 16, "bl_owner");
+BL_STATIC_ASSERT(sizeof(struct bl_owner) == 24, "bl_owner");
 BL_STATIC_ASSERT(sizeof(struct bl_member) == 96, "bl_member");
 BL_STATIC_ASSERT(sizeof(struct bl_share) == 80, "bl_share");
 BL_STATIC_ASSERT(sizeof(struct bl_share_key) == 16, "bl_share_key");
