@@ -119,7 +119,7 @@ protocol::Status DaemonBackend::status() {
 
 void DaemonBackend::verify(Done<protocol::VerifyReport> done) {
   const MonoNs start = monotonic_now();
-  core_.catch_up(); // what is known to be lost is made good first
+  core_.make_good();
   auto checked = core_.snapshot();
   if (!checked) return done(std::unexpected(checked.error()));
   protocol::VerifyReport report;

@@ -29,6 +29,10 @@ constexpr MonoNs searched_max_age = 250'000'000;
 // Walks because a search had failed take a tenth of the time, some of it in advance.
 constexpr MonoNs searches_share = 10;
 constexpr MonoNs searches_in_advance = 1'000'000'000;
+// So do those that make good a loss; where a bucket does not come to rest, always less.
+constexpr MonoNs resync_share = 10;
+constexpr MonoNs resync_pause = 100'000'000;
+constexpr uint32_t most_doublings = 8;
 
 // 0: the kernel had to search for one.
 uint16_t asked_port(const model::CallRecord& c) {
@@ -95,7 +99,7 @@ void Core::on_poll() {
   const uint64_t before = health_.records;
   catch_up();
   idle_polls_ = health_.records == before ? idle_polls_ + 1 : 0;
-  if (idle_polls_ < polls_before_sleep) return poll_soon();
+  if (idle_polls_ < polls_before_sleep || resync_due_) return poll_soon();
   idle_polls_ = 0;
   session_.request_wakeup();
   catch_up(); // a record that came before the request wakes nobody
@@ -129,7 +133,7 @@ bool Core::drain_all() {
 
 void Core::catch_up() {
   if (drain_all()) note_losses();
-  if (resync_due_ && !walking_) resync();
+  if (resync_due_ && !walking_ && monotonic_now() >= resync_after_) resync();
   if (!walking_) look_below_binds();
   diagnose_waiting();
 }
@@ -148,13 +152,19 @@ void Core::note_losses() {
   publish(std::move(gap));
 }
 
+void Core::make_good() {
+  catch_up();
+  if (resync_due_ && !walking_) resync();
+}
+
 void Core::resync() {
-  resync_due_ = false;
   ++health_.resyncs;
-  if (auto walked = snapshot(); !walked) {
+  const MonoNs start = monotonic_now();
+  if (const auto walked = snapshot(); !walked)
     spdlog::error("resynchronising: {}; will be tried again", walked.error().text);
-    resync_due_ = true;
-  }
+  const MonoNs now = monotonic_now();
+  resyncs_in_vain_ = resync_due_ ? std::min(resyncs_in_vain_ + 1, most_doublings) : 0;
+  resync_after_ = now + (std::max(resync_pause, resync_share * (now - start)) << resyncs_in_vain_);
 }
 
 Result<Core::Snapshot> Core::snapshot() {
@@ -162,7 +172,7 @@ Result<Core::Snapshot> Core::snapshot() {
   walking_ = true;
   table_.begin_walk(monotonic_now());
   auto view = source_.walk({.files = false}, [this] { drain(); });
-  drain_all(); // a row whose record still waits would look like one that was missed
+  const bool drained = drain_all(); // else a row whose record still waits looks like one missed
   walking_ = false;
   if (!view) {
     table_.cancel_walk();
@@ -173,7 +183,10 @@ Result<Core::Snapshot> Core::snapshot() {
   health_.snapshot_ns = source_.last().duration_ns;
   health_.verified_at = monotonic_now();
   health_.verify_differences = result.report.differences();
-  if (!resync_due_) health_.complete = !result.view.torn;
+  // What has gone from a bucket that did not come to rest is not known.
+  resync_due_ = result.view.torn;
+  health_.complete = !result.view.torn;
+  if (drained) note_losses(); // those meanwhile
   return result;
 }
 

@@ -42,6 +42,8 @@ class Core {
   // Takes in everything the kernel has told so far: to be called before any
   // question is answered.
   void catch_up();
+  // The same, and reads the kernel's tables again at once if anything was lost.
+  void make_good();
   // Only that nothing is lost meanwhile: during a walk.
   void take_records() { drain(); }
   // Calls `done` when the refusals taken in so far are among the failures. Behind a storm
@@ -181,6 +183,8 @@ class Core {
   bool diagnosis_posted_ = false;
   bool walking_ = false;
   bool resync_due_ = false;
+  MonoNs resync_after_ = 0;
+  uint32_t resyncs_in_vain_ = 0; // in a row
 };
 
 } // namespace bindlens::app

@@ -75,9 +75,10 @@ TEST_F(ChurningTable, IsNeverWithoutWhatIsThere) {
   EXPECT_EQ(missing, "");
 
   const Json verified = daemon.one("/v1/verify");
+  const Json events = daemon.one("/v1/status")["events"];
   for (const Json& d : verified["list"]) {
-    EXPECT_NE(d["netns"], first.inode()) << d.dump();
-    EXPECT_NE(d["netns"], second.inode()) << d.dump();
+    EXPECT_NE(d["netns"], first.inode()) << d.dump() << "\n" << events.dump();
+    EXPECT_NE(d["netns"], second.inode()) << d.dump() << "\n" << events.dump();
   }
   expect_equal(first);
   expect_equal(second);
