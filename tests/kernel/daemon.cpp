@@ -90,10 +90,13 @@ Daemon::Daemon(const std::vector<std::string>& arguments, const std::string& tie
   all.insert(all.end(), arguments.begin(), arguments.end());
   process_ = start(all, dir_.path() + "/log", in_child);
   bool ended = false;
-  const bool is_ready = eventually([&] {
-    ended = ::waitpid(pid(), nullptr, WNOHANG) != 0;
-    return ended || std::filesystem::exists(ready);
-  });
+  // In emulation the kernel takes half a minute to verify the programs, on a busy host more.
+  const bool is_ready = eventually(
+      [&] {
+        ended = ::waitpid(pid(), nullptr, WNOHANG) != 0;
+        return ended || std::filesystem::exists(ready);
+      },
+      4 * patience());
   if (ended) process_ = Child();
   if (ended || !is_ready) give_up("bindlensd does not start:\n" + log());
 }
