@@ -39,6 +39,16 @@ static __always_inline int udp_released(void* sk, __u8 hook) {
   return 0;
 }
 
+/* A listener is CLOSE now, and has its port only if it keeps it. */
+SEC("fentry/inet_csk_listen_stop")
+int BPF_PROG(fe_listen_stop, struct sock* sk) {
+  if (READ(sk, sk_protocol) != IPPROTO_TCP) return 0;
+  share_closed(sk, READ(sk, sk_ack_backlog));
+  __u16 port = READ(sk, __sk_common.skc_num);
+  if (port) emit_release(sk, BL_REC_STATE, IPPROTO_TCP, port, BL_HOOK_TRAMPOLINE);
+  return 0;
+}
+
 /*
  * A TCP socket became CLOSE. With `release_by_state` this is where most ports
  * are given back: the port number is already cleared then, its network-order
@@ -49,7 +59,7 @@ static __always_inline int tcp_closed(void* sk, int old_state) {
   __u16 port = READ((struct sock*)sk, __sk_common.skc_num);
   if (port) {
     /* Not when listen() itself failed: the socket never listened. */
-    if (old_state == TCP_LISTEN && !inflight_find())
+    if (stop_by_state && old_state == TCP_LISTEN && !inflight_find())
       emit_release(sk, BL_REC_STATE, IPPROTO_TCP, port, BL_HOOK_TRACEPOINT);
     return 0;
   }
@@ -64,7 +74,7 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(tp_state, struct sock* sk, int old_state, int new_state) {
   if (new_state != TCP_CLOSE) return 0;
   if (READ(sk, sk_protocol) != IPPROTO_TCP) return 0;
-  if (count_linger_zero) note_linger_zero(sk, old_state);
+  if (linger_by_state && READ(sk, sk_shutdown) == 3) note_linger_zero(sk, old_state);
   return tcp_closed(sk, old_state);
 }
 

@@ -193,18 +193,24 @@ int BPF_KPROBE(kp_timewait_end, void* tw) {
 }
 
 /*
- * A TCP socket became CLOSE. In one of these states it was shut down in both
- * directions by close() alone (tcp_close()), which with SO_LINGER of 0 s disconnects:
- * shutdown() and a FIN would have taken it into another state.
+ * A TCP socket is closed by its process in one of these states: with SO_LINGER of 0 s
+ * that is a reset. Where it is seen afterwards, it was shut down in both directions by
+ * close() alone: shutdown() and a FIN would have taken it into another state.
  */
 static __always_inline void note_linger_zero(struct sock* sk, int old_state) {
   if (old_state != TCP_ESTABLISHED && old_state != TCP_CLOSE_WAIT) return;
   if (!(READ(sk, __sk_common.skc_flags) & (1ul << 4 /* SOCK_LINGER */))) return;
-  if (READ(sk, sk_lingertime) != 0 || READ(sk, sk_shutdown) != 3) return;
+  if (READ(sk, sk_lingertime) != 0) return;
   __u16 port = bpf_ntohs(READ((struct inet_sock*)sk, inet_sport));
   struct bl_port_counts* counts = counts_of(netns_inum(READ(sk, __sk_common.skc_net.net)), port);
   __sync_fetch_and_add(&all_linger_zero, 1);
   if (counts) __sync_fetch_and_add(&counts->linger_zero, 1);
+}
+
+SEC("fentry/tcp_close")
+int BPF_PROG(fe_tcp_close, struct sock* sk) {
+  note_linger_zero(sk, READ(sk, __sk_common.skc_state));
+  return 0;
 }
 
 /*

@@ -90,7 +90,8 @@ const std::vector<HookSpec>& specs() {
         cgroup({{"cg_sock_release", "sock_release"}})},
        "released UDP ports leave the table at the next walk"},
       {"stop-listening",
-       {{"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
+       {{"trampoline", {fentry("fe_listen_stop", "inet_csk_listen_stop")}},
+        {"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
        "a listener that shuts down is shown as listening until the next walk",
        true},
       {"timewait-connect",
@@ -107,7 +108,8 @@ const std::vector<HookSpec>& specs() {
           {"kp_timewait_end", Kind::kprobe, "inet_twsk_deschedule_put"}}}},
        "connections of a peer that take over a TIME_WAIT socket here are not told of"},
       {"linger-zero",
-       {{"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
+       {{"trampoline", {fentry("fe_tcp_close", "tcp_close")}},
+        {"tracepoint", {btf_tracepoint("tp_state", "inet_sock_set_state")}}},
        "closes with SO_LINGER of 0 s are not counted",
        true},
       {"mark",
@@ -271,7 +273,8 @@ AttachPlan make_attach_plan(const KernelFacts& facts, const AttachWishes& wishes
   plan.tier_reason = tier_reason(facts, wishes, plan.tier);
   plan.release_by_state = plan.find("tcp-release")->route == "tracepoint";
   plan.in_kernel_by_cgroup = plan.find("bind-in-kernel")->route == "cgroup";
-  plan.count_linger_zero = plan.find("linger-zero")->attached;
+  plan.stop_by_state = plan.find("stop-listening")->route == "tracepoint";
+  plan.linger_by_state = plan.find("linger-zero")->route == "tracepoint";
   plan.children_unmarked = !plan.find("mark")->attached;
   plan.queued_is_counted = plan.find("reuseport-queue")->attached;
   plan.count_queued_ready = plan.find("reuseport-queue")->route == "tracepoint";

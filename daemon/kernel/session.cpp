@@ -165,7 +165,8 @@ void configure(bindlens_bpf& object, const AttachPlan& plan, const KernelFacts& 
   object.rodata->queued_is_counted = plan.queued_is_counted;
   object.rodata->count_queued_ready = plan.count_queued_ready;
   object.rodata->count_datagrams_ready = plan.count_datagrams_ready;
-  object.rodata->count_linger_zero = plan.count_linger_zero;
+  object.rodata->stop_by_state = plan.stop_by_state;
+  object.rodata->linger_by_state = plan.linger_by_state;
   object.data->wake_bytes = ring_size(options.ring_bytes) / 8;
 }
 

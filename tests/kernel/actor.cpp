@@ -30,6 +30,7 @@ enum What : int {
   what_connect,
   what_disconnect,
   what_accept,
+  what_send,
   what_shutdown,
   what_close,
   what_port,
@@ -192,6 +193,9 @@ Actor::Answer Actor::carry_out(const Order& o, int passed, int& give_back) {
   case what_accept:
     value = ::accept(o.fd, nullptr, nullptr);
     break;
+  case what_send:
+    value = static_cast<int>(::send(o.fd, "x", 1, MSG_NOSIGNAL));
+    break;
   case what_shutdown:
     value = ::shutdown(o.fd, SHUT_RDWR);
     break;
@@ -328,6 +332,9 @@ Outcome Actor::disconnect(int fd) {
 }
 Outcome Actor::accept(int fd) {
   return simple(what_accept, fd);
+}
+Outcome Actor::send(int fd) {
+  return simple(what_send, fd);
 }
 Outcome Actor::shutdown(int fd) {
   return simple(what_shutdown, fd);

@@ -57,6 +57,7 @@ class Actor {
   Outcome connect(int fd, const std::string& address, uint16_t port);
   Outcome disconnect(int fd); // connect(AF_UNSPEC)
   Outcome accept(int fd);
+  Outcome send(int fd); // one byte
   Outcome shutdown(int fd);
   Outcome close(int fd);
   [[nodiscard]] uint16_t port(int fd); // getsockname()

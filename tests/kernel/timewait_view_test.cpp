@@ -70,6 +70,57 @@ TEST_F(TimeWaitView, CountsOfTwoHundredThousand) {
   EXPECT_EQ(t["reuseaddr"], count);
 }
 
+TEST_F(TimeWaitView, ClosesWithLingerZeroAreCountedByPort) {
+  // The number of a namespace comes again, and with it what was counted there.
+  const auto counted = [&](uint16_t number) {
+    const auto rows = table("&port=" + std::to_string(number));
+    return rows.empty() ? 0 : rows.at(0)["linger_zero"].get<int>();
+  };
+  const uint16_t client_port = 5000;
+  const int at_server = counted(service);
+  const int at_client = counted(client_port);
+  const int server = listening(a, a.tcp(), "127.0.0.1", service);
+  const auto connected = [&](uint16_t from) {
+    const int fd = from == 0 ? b.tcp() : bound(b, b.tcp(), "127.0.0.1", from);
+    EXPECT_TRUE(b.connect(fd, "127.0.0.1", service).ok());
+    return std::pair(fd, a.accept(server).value);
+  };
+  for (int i = 0; i < 3; ++i) {
+    const auto [client, accepted] = connected(0);
+    a.linger(accepted, 0);
+    a.close(accepted);
+    b.close(client);
+  }
+  {
+    const auto [client, accepted] = connected(0);
+    a.linger(accepted, 0);
+    ASSERT_TRUE(b.send(client).ok()); // not read: a reset for two reasons
+    a.close(accepted);
+    b.close(client);
+  }
+  {
+    const auto [client, accepted] = connected(client_port);
+    b.linger(client, 0);
+    b.close(client);
+    a.close(accepted);
+  }
+  // And none of these.
+  for (const int seconds : {-1, 5}) {
+    const auto [client, accepted] = connected(0);
+    if (seconds > 0) a.linger(accepted, seconds);
+    b.close(client);
+    a.close(accepted);
+  }
+  {
+    const auto [client, accepted] = connected(0);
+    ASSERT_TRUE(b.send(client).ok());
+    a.close(accepted); // a reset, but not by SO_LINGER
+    b.close(client);
+  }
+  EXPECT_EQ(counted(service) - at_server, 4);
+  EXPECT_EQ(counted(client_port) - at_client, 1);
+}
+
 TEST_F(TimeWaitView, IPv6AndFilters) {
   serve(2, false, "::1");
   const Json t = port(service);

@@ -25,6 +25,8 @@ TEST(AttachPlan, TakesTheBestRouteWhereThereIsEverything) {
     EXPECT_FALSE(h.disabled) << h.name;
   }
   EXPECT_FALSE(plan.release_by_state);
+  EXPECT_FALSE(plan.stop_by_state);
+  EXPECT_FALSE(plan.linger_by_state);
   EXPECT_FALSE(plan.in_kernel_by_cgroup);
   EXPECT_FALSE(plan.children_unmarked);
 }
@@ -84,10 +86,12 @@ std::vector<MinusOne> one_function_less() {
 
 // Two hooks have one program on it.
 TEST(AttachPlan, MissesAllThatOneTracepointTells) {
-  const AttachPlan plan = Host().without_tracepoint("inet_sock_set_state").plan();
-  EXPECT_EQ(routes(plan), changed(best_routes, {{"stop-listening", ""}, {"linger-zero", ""}}));
+  const AttachPlan plan =
+      Host().without_trampolines("no trampolines").without_tracepoint("inet_sock_set_state").plan();
+  EXPECT_EQ(routes(plan), changed(kprobe_routes, {{"stop-listening", ""}, {"linger-zero", ""}}));
   for (const char* hook : {"stop-listening", "linger-zero"}) {
-    EXPECT_EQ(plan.find(hook)->reason, "tracepoint: no tracepoint inet_sock_set_state");
+    EXPECT_EQ(plan.find(hook)->reason,
+              "trampoline: no trampolines; tracepoint: no tracepoint inet_sock_set_state");
     EXPECT_FALSE(plan.find(hook)->effect.empty());
   }
 }
@@ -216,6 +220,8 @@ TEST(AttachPlan, TellsTheProgramsHowTheOthersAreAttached) {
   EXPECT_TRUE(unmarked.children_unmarked);
   const auto kprobes = Host().without_trampolines().plan();
   EXPECT_FALSE(kprobes.release_by_state);
+  EXPECT_TRUE(kprobes.stop_by_state);
+  EXPECT_TRUE(kprobes.linger_by_state);
   EXPECT_FALSE(kprobes.in_kernel_by_cgroup);
 }
 

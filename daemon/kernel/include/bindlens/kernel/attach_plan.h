@@ -62,7 +62,8 @@ struct AttachPlan {
   bool queued_is_counted = false;
   bool count_queued_ready = false;
   bool count_datagrams_ready = false;
-  bool count_linger_zero = false;
+  bool stop_by_state = false;
+  bool linger_by_state = false;
 
   [[nodiscard]] const PlannedHook* find(std::string_view name) const;
 };
