@@ -19,7 +19,7 @@ class Owners {
 
   void resolve(model::Blocker& b) {
     add_history(b, core_.table().find(b.socket.id));
-    const auto add = [&](const bl_owner& o) {
+    const auto add = [&](const kernel::Descriptor& o) {
       if (auto p = process(o.pid)) b.holders.push_back({std::move(p), static_cast<int>(o.fd)});
     };
     b.holders_known = owners_ && owners_->for_each_of(b.socket, add);

@@ -452,9 +452,9 @@ void Core::publish_failure(std::shared_ptr<const model::Failure> failure) {
   publish(std::move(e));
 }
 
-void Core::fill_holders(model::Blocker& blocker, std::span<const bl_owner> owners) {
+void Core::fill_holders(model::Blocker& blocker, std::span<const kernel::Descriptor> owners) {
   blocker.holders.clear();
-  for (const bl_owner& o : owners)
+  for (const kernel::Descriptor& o : owners)
     if (auto process = processes_.current(o.pid))
       blocker.holders.push_back({std::move(process), static_cast<int>(o.fd)});
   blocker.holders_known = true;

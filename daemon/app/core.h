@@ -144,7 +144,7 @@ class Core {
   void complete_view(model::RefusedCall& refused);
   Result<model::PortView> search_view(const kernel::WalkRequest& request);
   [[nodiscard]] bool search_outdated(MonoNs time) const;
-  void fill_holders(model::Blocker& blocker, std::span<const bl_owner> owners);
+  void fill_holders(model::Blocker& blocker, std::span<const kernel::Descriptor> owners);
   void verify_later();
 
   kernel::Session& session_;

@@ -56,7 +56,7 @@ std::vector<model::Socket> Listing::candidates() const {
   return sockets;
 }
 
-void Listing::add_owners(model::SocketId id, std::vector<bl_owner> owners) {
+void Listing::add_owners(model::SocketId id, std::vector<kernel::Descriptor> owners) {
   owners_[id] = std::move(owners);
 }
 
@@ -101,7 +101,7 @@ const model::BucketState* Listing::state_of(const model::Bucket& b) {
 
 void Listing::fill_holders(protocol::SocketRow& row) {
   row.holders.clear();
-  const auto add = [&](const bl_owner& o) {
+  const auto add = [&](const kernel::Descriptor& o) {
     if (auto p = process(o.pid)) row.holders.push_back({std::move(p), static_cast<int>(o.fd)});
   };
   if (const auto it = owners_.find(row.socket.id); it != owners_.end()) {

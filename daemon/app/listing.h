@@ -34,7 +34,7 @@ class Listing : public server::SocketCursor {
   // Owners from a sweep …
   void set_owners(std::shared_ptr<const kernel::OwnerMap> sweep) { sweep_ = std::move(sweep); }
   // … or looked up one by one (quick_owners).
-  void add_owners(model::SocketId id, std::vector<bl_owner> owners);
+  void add_owners(model::SocketId id, std::vector<kernel::Descriptor> owners);
 
   bool next(protocol::SocketRow& row) override;
 
@@ -56,7 +56,7 @@ class Listing : public server::SocketCursor {
   std::vector<Entry> entries_;
   size_t at_ = 0;
   std::shared_ptr<const kernel::OwnerMap> sweep_;
-  std::unordered_map<model::SocketId, std::vector<bl_owner>> owners_;
+  std::unordered_map<model::SocketId, std::vector<kernel::Descriptor>> owners_;
   std::unordered_map<uint32_t, model::ProcessRef> processes_;
   std::unordered_map<const model::Bucket*, model::BucketState> states_; // when asked for
   NameCache names_;

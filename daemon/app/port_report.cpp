@@ -18,7 +18,7 @@ class Owners {
   std::vector<model::ProcessRef> of(const model::Socket& s) {
     std::vector<model::ProcessRef> out;
     uint32_t last = 0; // descriptors of one process stand side by side
-    const auto add = [&](const bl_owner& o) {
+    const auto add = [&](const kernel::Descriptor& o) {
       if (std::exchange(last, o.pid) == o.pid) return;
       if (auto p = process(o.pid)) out.push_back(std::move(p));
     };

@@ -58,19 +58,19 @@ class Processes {
  public:
   explicit Processes(Core& core) : core_(core) {}
 
-  void set_holders(ReuseportMember& m, std::span<const bl_owner> owners) {
+  void set_holders(ReuseportMember& m, std::span<const kernel::Descriptor> owners) {
     m.holders.clear();
-    for (const bl_owner& o : owners)
+    for (const kernel::Descriptor& o : owners)
       add(m, o);
     m.holders_known = true;
   }
   void set_holders(ReuseportMember& m, const kernel::OwnerMap& swept) {
     m.holders.clear();
-    m.holders_known = swept.for_each_of(m.socket, [&](const bl_owner& o) { add(m, o); });
+    m.holders_known = swept.for_each_of(m.socket, [&](const kernel::Descriptor& o) { add(m, o); });
   }
 
  private:
-  void add(ReuseportMember& m, const bl_owner& o) {
+  void add(ReuseportMember& m, const kernel::Descriptor& o) {
     if (auto p = process(o.pid)) m.holders.push_back({std::move(p), static_cast<int>(o.fd)});
   }
   model::ProcessRef process(uint32_t pid) {

@@ -20,7 +20,7 @@ OwnerMap::OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key)
       range.first = std::exchange(free, free + range.count);
       range.count = 0;
     }
-    owners_[range.first + range.count++] = o;
+    owners_[range.first + range.count++] = {o.pid, o.fd, o.cookie, o.port, o.peer_port};
   }
   for (const uint64_t sk : shared)
     drop_repeated(sockets_.find(sk)->second);
@@ -28,7 +28,7 @@ OwnerMap::OwnerMap(const std::vector<bl_owner>& swept, MonoNs taken_at, Key key)
 
 // Threads of one process can have tables of their own, with the same in them.
 void OwnerMap::drop_repeated(Range& range) {
-  const auto key = [](const bl_owner& o) {
+  const auto key = [](const Descriptor& o) {
     return std::tuple(o.pid, o.fd, o.cookie, o.port, o.peer_port);
   };
   const auto all = std::span(owners_).subspan(range.first, range.count);
@@ -37,14 +37,14 @@ void OwnerMap::drop_repeated(Range& range) {
 }
 
 // A socket can get its cookie between sweep and walk: from `ss`, for one.
-bool OwnerMap::is_of(const bl_owner& owner, const model::Socket& socket) const {
+bool OwnerMap::is_of(const Descriptor& owner, const model::Socket& socket) const {
   if (key_ == Key::inode) return true;
   const auto cookie = static_cast<uint32_t>(socket.cookie);
   if (owner.cookie != 0 && cookie != 0) return owner.cookie == cookie;
   return owner.port == socket.local.port && owner.peer_port == socket.peer.port;
 }
 
-std::span<const bl_owner> OwnerMap::at_address_of(const model::Socket& socket) const {
+std::span<const Descriptor> OwnerMap::at_address_of(const model::Socket& socket) const {
   const uint64_t id = key_ == Key::inode ? socket.inode : socket.id;
   const auto found = sockets_.find(id);
   if (id == 0 || found == sockets_.end()) return {};

@@ -54,10 +54,10 @@ void for_each_number(const std::string& path, Visit visit) {
   }
 }
 
-void add_descriptors(std::vector<bl_owner>& owners, uint32_t pid, const model::Socket& socket) {
+void add_descriptors(std::vector<Descriptor>& owners, uint32_t pid, const model::Socket& socket) {
   int listed = 0;
   for_each_number(fd_dir(pid), [&](uint32_t fd) {
-    if (still_open(pid, fd, socket.inode)) owners.push_back({socket.id, pid, fd, 0, 0, 0});
+    if (still_open(pid, fd, socket.inode)) owners.push_back({pid, fd});
     return ++listed < max_listed_descriptors;
   });
 }
@@ -125,9 +125,9 @@ bool still_open(uint32_t pid, uint32_t fd, uint64_t inode) {
   return inode != 0 && socket_inode((fd_dir(pid) + "/" + std::to_string(fd)).c_str()) == inode;
 }
 
-std::vector<bl_owner> still_open(const model::Socket& socket, const OwnerMap& sweep) {
-  std::vector<bl_owner> open;
-  for (const bl_owner& o : sweep.at_address_of(socket))
+std::vector<Descriptor> still_open(const model::Socket& socket, const OwnerMap& sweep) {
+  std::vector<Descriptor> open;
+  for (const Descriptor& o : sweep.at_address_of(socket))
     if (still_open(o.pid, o.fd, socket.inode)) open.push_back(o);
   return open;
 }
@@ -142,7 +142,7 @@ Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep, uin
   owners.descriptors = still_open(socket, last_sweep);
   const auto accounted = [&] { return owners.descriptors.size() >= socket.file_refs; };
   const bool binder_known = std::any_of(owners.descriptors.begin(), owners.descriptors.end(),
-                                        [&](const bl_owner& o) { return o.pid == binder_pid; });
+                                        [&](const Descriptor& o) { return o.pid == binder_pid; });
   if (!accounted() && binder_pid != 0 && !binder_known)
     add_descriptors(owners.descriptors, binder_pid, socket);
   owners.complete = accounted();

@@ -66,7 +66,7 @@ Found time_both(kernel::Session& session, kernel::Walker& walker, uint32_t netns
       if (s.netns != netns) continue;
       ++found.sockets;
       bool owned = false;
-      (void)owners.for_each_of(s, [&](const bl_owner&) { owned = true; });
+      (void)owners.for_each_of(s, [&](const kernel::Descriptor&) { owned = true; });
       found.owned += owned;
     }
   return found;

@@ -48,7 +48,7 @@ class Sweep : public testing::Test {
     EXPECT_EQ(sockets.size(), 1u);
     Descriptors found;
     const auto owners = sweep();
-    EXPECT_TRUE(owners.for_each_of(sockets.at(0), [&](const bl_owner& o) {
+    EXPECT_TRUE(owners.for_each_of(sockets.at(0), [&](const kernel::Descriptor& o) {
       found.emplace_back(static_cast<pid_t>(o.pid), static_cast<int>(o.fd));
     }));
     return found;
@@ -72,7 +72,7 @@ TEST_F(Sweep, GoesOnInATableOfManyDescriptors) {
   const auto owners = sweep();
   std::vector<uint32_t> fds;
   for (const model::Socket& s : bound(3701))
-    EXPECT_TRUE(owners.for_each_of(s, [&](const bl_owner& o) {
+    EXPECT_TRUE(owners.for_each_of(s, [&](const kernel::Descriptor& o) {
       EXPECT_EQ(static_cast<pid_t>(o.pid), a.pid());
       fds.push_back(o.fd);
     }));
@@ -104,7 +104,7 @@ TEST_F(Sweep, DoesNotNameWhoHadTheAddressBefore) {
     ASSERT_TRUE(b.bind(after, "127.0.0.1", 3706).ok());
     const model::Socket now = bound(3706).at(0);
     came_again = now.id == address;
-    EXPECT_EQ(owners.for_each_of(now, [](const bl_owner& o) { ADD_FAILURE() << o.pid; }),
+    EXPECT_EQ(owners.for_each_of(now, [](const kernel::Descriptor& o) { ADD_FAILURE() << o.pid; }),
               !came_again);
     b.close(after);
   }

@@ -31,7 +31,7 @@ model::Socket seen(uint64_t cookie, uint16_t port, uint16_t peer_port = 0) {
 std::optional<Pids> pids_of(const std::vector<bl_owner>& swept, const model::Socket& s,
                             OwnerMap::Key key = OwnerMap::Key::socket) {
   Pids pids;
-  const auto add = [&](const bl_owner& o) { pids.push_back(o.pid); };
+  const auto add = [&](const Descriptor& o) { pids.push_back(o.pid); };
   return OwnerMap(swept, 1, key).for_each_of(s, add) ? std::optional(pids) : std::nullopt;
 }
 

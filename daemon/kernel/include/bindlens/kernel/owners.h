@@ -17,13 +17,14 @@ namespace bindlens::kernel {
 
 // Those of a sweep that have the socket open now. One that was closed before the sweep
 // may have left its address to another, which somebody else has open.
-[[nodiscard]] std::vector<bl_owner> still_open(const model::Socket& socket, const OwnerMap& sweep);
+[[nodiscard]] std::vector<Descriptor> still_open(const model::Socket& socket,
+                                                 const OwnerMap& sweep);
 
 // Who has a socket open, mostly without a sweep: descriptors known from the last
 // one, and those of the binder, are checked in /proc; when they are as many as
 // the file has references, there are no others.
 struct Owners {
-  std::vector<bl_owner> descriptors;
+  std::vector<Descriptor> descriptors;
   bool complete = false; // false: somebody else has it open too; a sweep is needed
 };
 [[nodiscard]] Owners quick_owners(const model::Socket& socket, const OwnerMap& last_sweep,
