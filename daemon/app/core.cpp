@@ -133,7 +133,7 @@ bool Core::drain_all() {
 
 void Core::catch_up() {
   if (drain_all()) note_losses();
-  if (resync_due_ && !walking_ && monotonic_now() >= resync_after_) resync();
+  if (resync_due_ && !walking_ && monotonic_now() >= next_resync()) resync();
   if (!walking_) look_below_binds();
   diagnose_waiting();
 }
@@ -149,6 +149,7 @@ void Core::note_losses() {
   health_.lost = lost;
   health_.complete = false;
   resync_due_ = true;
+  resyncs_in_vain_ = 0;
   publish(std::move(gap));
 }
 
@@ -160,11 +161,16 @@ void Core::make_good() {
 void Core::resync() {
   ++health_.resyncs;
   const MonoNs start = monotonic_now();
-  if (const auto walked = snapshot(); !walked)
-    spdlog::error("resynchronising: {}; will be tried again", walked.error().text);
-  const MonoNs now = monotonic_now();
-  resyncs_in_vain_ = resync_due_ ? std::min(resyncs_in_vain_ + 1, most_doublings) : 0;
-  resync_after_ = now + (std::max(resync_pause, resync_share * (now - start)) << resyncs_in_vain_);
+  const auto walked = snapshot();
+  if (!walked) spdlog::error("resynchronising: {}; will be tried again", walked.error().text);
+  resynced_at_ = monotonic_now();
+  resync_took_ = resynced_at_ - start;
+  const bool in_vain = !walked || walked->view.torn;
+  resyncs_in_vain_ = in_vain ? std::min(resyncs_in_vain_ + 1, most_doublings) : 0;
+}
+
+MonoNs Core::next_resync() const {
+  return resynced_at_ + (std::max(resync_pause, resync_share * resync_took_) << resyncs_in_vain_);
 }
 
 Result<Core::Snapshot> Core::snapshot() {

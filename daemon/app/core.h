@@ -127,6 +127,7 @@ class Core {
   void on_record(std::span<const std::byte> bytes);
   void note_losses();
   void resync();
+  [[nodiscard]] MonoNs next_resync() const;
   void take_refusal(model::RefusedCall refused);
   void keep_undiagnosed(const model::RefusedCall& refused);
   void tell_reuse(model::TimeWaitReuse reuse);
@@ -183,8 +184,8 @@ class Core {
   bool diagnosis_posted_ = false;
   bool walking_ = false;
   bool resync_due_ = false;
-  MonoNs resync_after_ = 0;
-  uint32_t resyncs_in_vain_ = 0; // in a row
+  MonoNs resynced_at_ = 0, resync_took_ = 0;
+  uint32_t resyncs_in_vain_ = 0; // in a row, since the last loss
 };
 
 } // namespace bindlens::app
