@@ -130,7 +130,7 @@ const volatile bool children_unmarked = false;     /* no cgroup hooks: cookies m
 const volatile bool queued_is_counted = false;     /* connections queued, by whatever hook */
 const volatile bool count_queued_ready = false;    /* the same, by sk_data_ready */
 const volatile bool count_datagrams_ready = false; /* datagrams, by sk_data_ready */
-const volatile bool stop_by_state = false;         /* listeners that stop are seen as state changes */
-const volatile bool linger_by_state = false;       /* closes with RST, too */
+const volatile bool stop_by_state = false;   /* listeners that stop are seen as state changes */
+const volatile bool linger_by_state = false; /* closes with RST, too */
 
 #endif /* BINDLENS_MAPS_H */
