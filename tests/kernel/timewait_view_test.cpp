@@ -111,11 +111,19 @@ TEST_F(TimeWaitView, ClosesWithLingerZeroAreCountedByPort) {
     b.close(client);
     a.close(accepted);
   }
-  {
+  for (const int seconds : {-1, 5}) {
     const auto [client, accepted] = connected(0);
+    if (seconds > 0) a.linger(accepted, seconds);
     ASSERT_TRUE(b.send(client).ok());
     a.close(accepted); // a reset, but not by SO_LINGER
     b.close(client);
+  }
+  {
+    const auto [client, accepted] = connected(0);
+    a.linger(accepted, 0);
+    b.linger(client, 0);
+    b.close(client); // the reset is the client's
+    a.close(accepted);
   }
   EXPECT_EQ(counted(service) - at_server, 4);
   EXPECT_EQ(counted(client_port) - at_client, 1);
